@@ -1,0 +1,1 @@
+"""What at least two services need: money, ids, clock, errors, rpc, sql, telemetry, stack."""
