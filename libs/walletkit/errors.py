@@ -1,0 +1,178 @@
+"""The one catalogue of errors that callers see. Pure: no gRPC here, so that domains can use it.
+
+``ServiceError`` carries a reason of the catalogue; one interceptor (walletkit.rpc) turns it into ``google.rpc.Status``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+DOMAIN = "guilder"
+"""``ErrorInfo.domain`` of every error."""
+
+
+class Code(StrEnum):
+    """The gRPC codes in use; names as in ``grpc.StatusCode``."""
+
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    NOT_FOUND = "NOT_FOUND"
+    ALREADY_EXISTS = "ALREADY_EXISTS"
+    FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    ABORTED = "ABORTED"
+    OUT_OF_RANGE = "OUT_OF_RANGE"
+    UNAVAILABLE = "UNAVAILABLE"
+    DEADLINE_EXCEEDED = "DEADLINE_EXCEEDED"
+    INTERNAL = "INTERNAL"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One reason: its code, what it means and what the caller can do."""
+
+    code: Code
+    meaning: str
+
+
+CATALOGUE: Mapping[str, Entry] = MappingProxyType(
+    {
+        "INVALID_FIELD": Entry(
+            Code.INVALID_ARGUMENT,
+            "A field is malformed; `BadRequest` names field, value and rule.",
+        ),
+        "WALLET_NOT_FOUND": Entry(Code.NOT_FOUND, "No wallet has this id."),
+        "TRANSACTION_NOT_FOUND": Entry(Code.NOT_FOUND, "No transaction has this id."),
+        "SUBSCRIPTION_NOT_FOUND": Entry(Code.NOT_FOUND, "No subscription has this id."),
+        "SHARD_NOT_FOUND": Entry(Code.NOT_FOUND, "No shard has this number."),
+        "IDEMPOTENCY_KEY_REUSED": Entry(
+            Code.ALREADY_EXISTS,
+            "The key was used for another request. Use a fresh key.",
+        ),
+        "WALLET_FROZEN": Entry(Code.FAILED_PRECONDITION, "The wallet is frozen."),
+        "WALLET_CLOSED": Entry(
+            Code.FAILED_PRECONDITION, "The wallet is closed, for good."
+        ),
+        "WALLET_NOT_FROZEN": Entry(
+            Code.FAILED_PRECONDITION, "Only a frozen wallet can be unfrozen."
+        ),
+        "WALLET_NOT_EMPTY": Entry(
+            Code.FAILED_PRECONDITION,
+            "Only a wallet with posted = 0 and held = 0 can be closed.",
+        ),
+        "WALLET_HAS_OPEN_INTENTS": Entry(
+            Code.FAILED_PRECONDITION,
+            "Money of this wallet is still on its way. Try again with a fresh key.",
+        ),
+        "CURRENCY_MISMATCH": Entry(
+            Code.FAILED_PRECONDITION, "The amount's currency is not the wallet's."
+        ),
+        "INSUFFICIENT_FUNDS": Entry(
+            Code.FAILED_PRECONDITION, "The available balance does not cover the amount."
+        ),
+        "BALANCE_OVERFLOW": Entry(
+            Code.FAILED_PRECONDITION, "The balance would exceed 2^63 - 1 minor units."
+        ),
+        "VERSION_MISMATCH": Entry(
+            Code.ABORTED,
+            "The wallet is not at `expected_version`. Read it and decide again, with a fresh key.",
+        ),
+        "SHARD_UNAVAILABLE": Entry(
+            Code.UNAVAILABLE,
+            "A shard does not answer; nothing was changed. Retry with the same key.",
+        ),
+        "OVERLOADED": Entry(
+            Code.UNAVAILABLE,
+            "The queue is full; nothing was changed. Retry later with the same key.",
+        ),
+        "OUTCOME_UNKNOWN": Entry(
+            Code.UNAVAILABLE,
+            "The connection broke at the commit. Retry with the same key to learn the outcome.",
+        ),
+        "LEDGER_UNAVAILABLE": Entry(
+            Code.UNAVAILABLE, "The ledger does not answer. Retry later."
+        ),
+        "SHUTTING_DOWN": Entry(
+            Code.UNAVAILABLE,
+            "The process is stopping; nothing was changed. Retry with the same key.",
+        ),
+        "DEADLINE_EXCEEDED": Entry(
+            Code.DEADLINE_EXCEEDED,
+            "Time ran out; the outcome is unknown. Retry with the same key.",
+        ),
+        "CURSOR_EXPIRED": Entry(
+            Code.OUT_OF_RANGE,
+            "Events right behind this cursor are no longer kept. Start anew, or read the ledger.",
+        ),
+        "RECORD_GAP": Entry(
+            Code.FAILED_PRECONDITION, "A record does not follow the last one taken in."
+        ),
+        "CHAIN_BROKEN": Entry(
+            Code.FAILED_PRECONDITION,
+            "A record's hash does not follow from its bytes and the one before.",
+        ),
+        "RECORD_CONFLICT": Entry(
+            Code.FAILED_PRECONDITION,
+            "Another record with this seq has been taken in before.",
+        ),
+        "RECORD_VERSION_UNKNOWN": Entry(
+            Code.FAILED_PRECONDITION,
+            "The record's format is newer than this program. Upgrade the reader first.",
+        ),
+        "JOURNAL_MISMATCH": Entry(
+            Code.FAILED_PRECONDITION,
+            "A record's balance-after is not what the journal gives.",
+        ),
+        "INTERNAL": Entry(
+            Code.INTERNAL, "A fault of ours; the log has it under the request id."
+        ),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """A malformed field: its path, and the rule that its value breaks."""
+
+    field: str
+    description: str
+
+
+class ServiceError(Exception):
+    """An error that the caller gets: a reason of the catalogue, a sentence, and values for machines."""
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        metadata: Mapping[str, str] | None = None,
+        violations: tuple[FieldViolation, ...] = (),
+    ) -> None:
+        """Make an error; an unknown reason is a programmer's mistake and raises ``KeyError``."""
+        super().__init__(message)
+        self.entry = CATALOGUE[reason]
+        self.reason = reason
+        self.message = message
+        self.metadata = metadata or {}
+        self.violations = violations
+
+    @property
+    def code(self) -> Code:
+        """The gRPC code."""
+        return self.entry.code
+
+
+_SHOWN_LENGTH = 64
+
+
+def invalid_field(field: str, value: object, rule: str) -> ServiceError:
+    """Make the error for one malformed field; the value is shown cut to 64 characters."""
+    shown = repr(value)
+    if len(shown) > _SHOWN_LENGTH:
+        shown = f"{shown[:_SHOWN_LENGTH]}…"
+    description = f"{field} = {shown}: {rule}"
+    return ServiceError(
+        "INVALID_FIELD",
+        description,
+        {"field": field},
+        (FieldViolation(field, description),),
+    )

@@ -1,0 +1,101 @@
+"""Run a gRPC service: health, reflection, readiness, and an end that loses no call.
+
+On SIGTERM or SIGINT health turns NOT_SERVING, calls in flight finish, the caller's queues drain: within 5 s in all.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+
+import grpc.aio
+import structlog
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from walletkit.rpc.interceptor import StatusInterceptor
+
+GRACE_S = 3.5
+DRAIN_S = 1.5
+READY_POLL_S = 0.2
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+KEEPALIVE_MS = 65_000
+
+OPTIONS = (
+    ("grpc.so_reuseport", 1),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+)
+
+log = structlog.get_logger()
+
+
+async def serve(
+    *,
+    listen: str,
+    register: Callable[[grpc.aio.Server], None],
+    service_names: Sequence[str],
+    ready: Callable[[], bool],
+    drain: Callable[[], Awaitable[None]],
+    on_listening: Callable[[int], None] | None = None,
+) -> None:
+    """Serve until a signal says stop. Raise ``RuntimeError`` when the address can't be bound."""
+    server = grpc.aio.server(interceptors=(StatusInterceptor(),), options=OPTIONS)
+    register(server)
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    names = (*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)
+    port = server.add_insecure_port(listen)
+    stop = _stop_event()
+    await _set_health(health_servicer, service_names, serving=False)
+    await server.start()
+    log.info("listening", address=listen, port=port)
+    if on_listening is not None:
+        on_listening(port)
+    watcher = asyncio.create_task(
+        _follow_readiness(health_servicer, service_names, ready)
+    )
+    await stop.wait()
+    log.info("stopping")
+    watcher.cancel()
+    await health_servicer.enter_graceful_shutdown()
+    await server.stop(GRACE_S)
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            await drain()
+    except TimeoutError:
+        log.error("queues did not drain in time", limit_s=DRAIN_S)
+    log.info("stopped")
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    return stop
+
+
+async def _follow_readiness(
+    servicer: health.aio.HealthServicer, names: Sequence[str], ready: Callable[[], bool]
+) -> None:
+    last: bool | None = None
+    while True:
+        now = ready()
+        if now != last:
+            log.info("readiness", serving=now)
+            await _set_health(servicer, names, serving=now)
+            last = now
+        await asyncio.sleep(READY_POLL_S)
+
+
+async def _set_health(
+    servicer: health.aio.HealthServicer, names: Sequence[str], *, serving: bool
+) -> None:
+    status = health_pb2.HealthCheckResponse.ServingStatus.Value(
+        "SERVING" if serving else "NOT_SERVING"
+    )
+    for name in ("", *names):
+        await servicer.set(name, status)

@@ -1,0 +1,1 @@
+"""MySQL plumbing that all services share: urls, sessions, error classes."""

@@ -1,0 +1,1 @@
+"""Logs that all services share."""
