@@ -1,0 +1,76 @@
+"""Ask a process whether it is ready. A probe returns quietly, or raises NotReadyError saying why."""
+
+import subprocess
+
+import grpc
+import redis
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from walletkit.stack.process import program
+from walletkit.stack.settings import LOOPBACK
+
+PROBE_TIMEOUT_SECONDS = 2.0
+
+
+class NotReadyError(Exception):
+    """The process does not answer yet, or answers that it can't serve."""
+
+
+def database(port: int) -> None:
+    """Run a statement by the way that the services use: TCP on loopback, no password."""
+    run_sql(port, "SELECT 1")
+
+
+def run_sql(port: int, statement: str) -> str:
+    """Run SQL with the client program and return its rows, tab-separated, without a heading."""
+    command = [program("mariadb"), "--no-defaults", "--protocol=tcp", f"--host={LOOPBACK}"]
+    command += [f"--port={port}", "--user=root", "--batch", "--skip-column-names"]
+    try:
+        done = subprocess.run(
+            command,
+            input=statement,
+            capture_output=True,
+            timeout=PROBE_TIMEOUT_SECONDS * 15,
+            check=True,
+            text=True,
+        )
+    except subprocess.CalledProcessError as error:
+        raise NotReadyError(error.stderr.strip()) from error
+    except subprocess.TimeoutExpired as error:
+        message = "no answer to a statement in time"
+        raise NotReadyError(message) from error
+    return done.stdout
+
+
+def redis_server(port: int) -> None:
+    """Send PING; while Redis still loads its file it answers with an error, which is not ready."""
+    client = redis.Redis(
+        host=LOOPBACK,
+        port=port,
+        socket_timeout=PROBE_TIMEOUT_SECONDS,
+        socket_connect_timeout=PROBE_TIMEOUT_SECONDS,
+    )
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        raise NotReadyError(str(error)) from error
+    finally:
+        client.close()
+
+
+def grpc_health(port: int) -> None:
+    """Check the overall health of a service; anything but SERVING is not ready."""
+    with grpc.insecure_channel(f"{LOOPBACK}:{port}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=PROBE_TIMEOUT_SECONDS)
+        except grpc.RpcError as error:
+            raise NotReadyError(str(error.details())) from error
+    if reply.status != health_pb2.HealthCheckResponse.SERVING:
+        status = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
+        message = f"health is {status}"
+        raise NotReadyError(message)
+
+
+def alive() -> None:
+    """Accept a process that serves nobody: that it runs is checked everywhere anyway."""

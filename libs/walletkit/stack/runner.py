@@ -1,0 +1,125 @@
+"""Start and stop the processes of specs and keep the state file true; knows nothing of what they do."""
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from walletkit.stack import process
+from walletkit.stack.errors import StackError
+from walletkit.stack.probes import NotReadyError
+from walletkit.stack.process import Identity, Spec
+from walletkit.stack.settings import LOOPBACK, StackSettings, port_is_free
+from walletkit.stack.state import State
+
+
+class Runner:
+    """Runs specs under one state file; the caller holds the state's lock."""
+
+    def __init__(
+        self, settings: StackSettings, state: State, report: Callable[[str], None]
+    ) -> None:
+        """Run with these bounds on waiting, and report one line for each step."""
+        self._settings = settings
+        self._state = state
+        self._report = report
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def identity(self, name: str) -> Identity | None:
+        """Return which process runs under a name; None when it is stopped or died."""
+        entry = self._state.load().get(name)
+        return entry.identity if entry is not None and entry.identity.is_alive() else None
+
+    def check_ports(self, specs: Sequence[Spec]) -> None:
+        """Refuse to start beside a program that already listens; say which setting helps."""
+        for spec in specs:
+            if spec.port is not None and not port_is_free(spec.port):
+                message = (
+                    f"Port {spec.port} of {spec.name} is taken by another program. "
+                    f"End that program, or choose another port with {spec.port_setting}."
+                )
+                raise StackError(message)
+
+    def start(self, specs: Sequence[Spec]) -> None:
+        """Start processes side by side and wait until each is ready."""
+        if not specs:
+            return
+        with ThreadPoolExecutor(max_workers=len(specs)) as pool:
+            for _ in pool.map(_prepare, specs):
+                pass
+            for spec in specs:
+                self._spawn(spec)
+            for _ in pool.map(self._wait_ready, specs):
+                pass
+
+    def stop(self, specs: Sequence[Spec]) -> list[str]:
+        """Stop processes side by side and return the names of those that ran."""
+        if not specs:
+            return []
+        with ThreadPoolExecutor(max_workers=len(specs)) as pool:
+            ran = list(pool.map(self._stop_one, specs))
+        for spec in specs:
+            self._state.remove(spec.name)
+        return [spec.name for spec, was_running in zip(specs, ran, strict=True) if was_running]
+
+    def run_to_end(self, spec: Spec) -> None:
+        """Run a command that ends by itself; StackError when it fails or takes too long."""
+        begin = time.monotonic()
+        child = process.spawn(spec)
+        try:
+            status = child.wait(self._settings.start_timeout_seconds)
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
+        if status != 0:
+            raise StackError(_failure(spec, f"failed with exit code {status}"))
+        self._report(f"{spec.name:<15} done    {time.monotonic() - begin:.1f} s")
+
+    def _spawn(self, spec: Spec) -> None:
+        child = process.spawn(spec)
+        identity = Identity.of(child.pid)
+        if identity is None:
+            raise StackError(_failure(spec, f"ended at once with exit code {child.wait()}"))
+        self._children[spec.name] = child
+        self._state.put(spec.name, identity)
+
+    def _wait_ready(self, spec: Spec) -> None:
+        """Probe until the process answers; StackError when it ends or the time is over."""
+        begin = time.monotonic()
+        limit = self._settings.start_timeout_seconds
+        while True:
+            status = self._children[spec.name].poll()
+            if status is not None:
+                raise StackError(_failure(spec, f"ended with exit code {status}"))
+            try:
+                spec.probe()
+                break
+            except NotReadyError as error:
+                if time.monotonic() - begin > limit:
+                    reason = f"is not ready after {limit} s ({error})"
+                    raise StackError(_failure(spec, reason)) from error
+            time.sleep(process.POLL_SECONDS)
+        where = "" if spec.port is None else f"{LOOPBACK}:{spec.port}"
+        self._report(f"{spec.name:<15} ready   {time.monotonic() - begin:.1f} s  {where}".rstrip())
+
+    def _stop_one(self, spec: Spec) -> bool:
+        identity = self.identity(spec.name)
+        if identity is not None:
+            limit = self._settings.stop_timeout_seconds
+            graceful = process.terminate(identity, limit)
+            self._report(f"{spec.name:<15} {'stopped' if graceful else f'killed after {limit} s'}")
+        child = self._children.pop(spec.name, None)
+        if child is not None:
+            child.wait(process.KILL_WAIT_SECONDS)
+        return identity is not None
+
+
+def _prepare(spec: Spec) -> None:
+    if spec.prepare is not None:
+        spec.prepare()
+
+
+def _failure(spec: Spec, reason: str) -> str:
+    """Word a failure: what, why, the end of its log, and where the rest is."""
+    return f"{spec.name} {reason}. The last lines of {spec.log}:\n{process.tail(spec.log)}"
