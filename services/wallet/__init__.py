@@ -1,0 +1,1 @@
+"""The wallet service: the only place where a balance changes."""

@@ -1,0 +1,45 @@
+"""The commands of the wallet service: ``python -m wallet serve | relay | migrate``."""
+
+import argparse
+import sys
+
+import uvloop
+
+from wallet.settings import Settings, SettingsError, load
+from wallet.store import bootstrap
+from walletkit.telemetry import log
+
+COMMANDS = {
+    "serve": "answer calls",
+    "relay": "stream every shard's outbox to ledger and notify",
+    "migrate": "create what is missing of databases, schema, partitions and slots",
+}
+
+
+def main() -> None:
+    """Run one command; exit with 2 when the environment is not right."""
+    parser = argparse.ArgumentParser(prog="wallet", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, meaning in COMMANDS.items():
+        commands.add_parser(name, help=meaning)
+    command = parser.parse_args().command
+    try:
+        settings = load()
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+    log.setup(settings.log_level, "wallet-relay" if command == "relay" else "wallet")
+    _run(command, settings)
+
+
+def _run(command: str, settings: Settings) -> None:
+    if command == "migrate":
+        uvloop.run(bootstrap.bootstrap(settings.shard_urls))
+        return
+    from wallet import wiring  # noqa: PLC0415  # migrate needs neither gRPC nor the engine
+
+    uvloop.run(wiring.serve(settings) if command == "serve" else wiring.relay(settings))
+
+
+if __name__ == "__main__":
+    main()
