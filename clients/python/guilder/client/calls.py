@@ -1,0 +1,131 @@
+"""Make calls: a deadline on each attempt, bounded retries with jitter of what is safe. Client room.
+
+Safe are reads, and changes that carry an idempotency key: the key stays the same over all attempts,
+so that a change whose answer was lost is answered again and not made again.
+"""
+
+import random
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict, TypeVar
+from uuid import uuid4
+
+import grpc
+import grpc.aio
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+
+from guilder.client.errors import UnavailableError, from_rpc_error
+
+Req = TypeVar("Req")
+Res = TypeVar("Res")
+
+DEFAULT_TIMEOUT_SECONDS = 10.0
+"""Deadline of an attempt, where the caller gives none."""
+
+PROOF_TIMEOUT_SECONDS = 600.0
+"""Deadline of an attempt to verify a whole shard."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallPolicy:
+    """How long and how often a call is tried.
+
+    It ends at the latest after ``max_attempts`` times ``timeout_seconds``, and the waits between.
+    """
+
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    max_attempts: int = 5
+    first_wait_seconds: float = 0.05
+    max_wait_seconds: float = 2.0
+
+    def wait_seconds(self, attempt: int) -> float:
+        """Return the wait after an attempt, counted from 1: random, up to a bound that doubles."""
+        bound = min(self.max_wait_seconds, self.first_wait_seconds * 2 ** (attempt - 1))
+        return random.uniform(0, bound)  # noqa: S311 - jitter is no secret
+
+    def retrying(self) -> AsyncRetrying:
+        """Return the loop that tries again what raised ``UnavailableError``, deadlines included."""
+        return AsyncRetrying(
+            stop=stop_after_attempt(self.max_attempts),
+            wait=lambda state: self.wait_seconds(state.attempt_number),
+            retry=retry_if_exception_type(UnavailableError),
+            reraise=True,
+        )
+
+
+DEFAULT_POLICY = CallPolicy()
+ONCE = CallPolicy(max_attempts=1)
+"""For what would happen twice if it was sent twice."""
+
+
+class ChangeOptions(TypedDict, total=False):
+    """What every change takes beside its subject."""
+
+    idempotency_key: str
+    """1 to 128 printable ASCII characters; a fresh UUID where it is left out."""
+
+
+class MoneyOptions(ChangeOptions, total=False):
+    """What a movement of money takes beside wallets and amount."""
+
+    reference: str
+    """The caller's reference, at most 64 bytes."""
+    description: str
+    metadata: Mapping[str, str]
+    expected_version: int
+    """The debited wallet's version before the change, else ``VersionMismatchError``."""
+
+
+class MoneyFields(TypedDict):
+    """The fields of a request that ``MoneyOptions`` become."""
+
+    idempotency_key: str
+    reference: str
+    description: str
+    metadata: Mapping[str, str]
+    expected_version: int | None
+
+
+def key_of(options: ChangeOptions) -> str:
+    """Return the caller's idempotency key, or a fresh one."""
+    return options.get("idempotency_key") or str(uuid4())
+
+
+def money_fields(options: MoneyOptions) -> MoneyFields:
+    """Fill in what the caller left out."""
+    return {
+        "idempotency_key": key_of(options),
+        "reference": options.get("reference", ""),
+        "description": options.get("description", ""),
+        "metadata": options.get("metadata", {}),
+        "expected_version": options.get("expected_version"),
+    }
+
+
+async def call_unary(
+    method: grpc.aio.UnaryUnaryMultiCallable[Req, Res],
+    request: Req,
+    policy: CallPolicy,
+    timeout_seconds: float | None = None,
+) -> Res:
+    """Call until it answers or the policy ends; raise ``GuilderError`` by reason."""
+    timeout = policy.timeout_seconds if timeout_seconds is None else timeout_seconds
+    async for attempt in policy.retrying():
+        with attempt:
+            try:
+                return await method(request, timeout=timeout)
+            except grpc.aio.AioRpcError as error:
+                raise from_rpc_error(error) from error
+    message = "unreachable: the retry loop ends by return or raise"
+    raise AssertionError(message)
+
+
+async def read_stream(call: grpc.aio.UnaryStreamCall[Any, Res]) -> AsyncGenerator[Res]:
+    """Yield what a server stream sends, cancel it when left early; raise ``GuilderError``."""
+    try:
+        async for message in call:
+            yield message
+    except grpc.aio.AioRpcError as error:
+        raise from_rpc_error(error) from error
+    finally:
+        call.cancel()
