@@ -1,24 +1,20 @@
-# Every target needs nothing but `make`, `git` and a Debian-like system; `make` lists them.
+# Needs `make` and `git` on a Debian-like system; `make setup` brings the rest. `make` lists targets.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.ONESHELL:
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv/bin
-PYTHON_BIN := $(VENV)/python
-SOURCES := services libs clients tests hatch_build.py
-GHZ_VERSION := v0.121.0
-GRPCURL_VERSION := v1.9.3
-RELEASED_PROTOS := protos/released.binpb
-# Tests run in random order; `make test SEED=123` repeats the order that a failing run printed.
-SEED ?= random
+PYTHON := $(VENV)/python
+STACK := $(PYTHON) -m walletkit.stack
+CODE := services libs clients tests hatch_build.py
+# More arguments for pytest, such as `-k transfer` or `-p randomly -p "randomly_seed=1"`.
 PYTEST_ARGS ?=
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: ## Install what is missing: programs, venv, dependencies, stubs
@@ -26,39 +22,70 @@ setup: ## Install what is missing: programs, venv, dependencies, stubs
 
 .PHONY: gen
 gen: ## Generate gen/ from protos/
-	@[ -x $(PYTHON_BIN) ] || tools/setup.sh
-	$(PYTHON_BIN) hatch_build.py
+	@$(PYTHON) hatch_build.py
 
 .PHONY: up
-up: setup ## Start the local suite: databases, Redis, services, relays
-	@$(PYTHON_BIN) -m walletkit.stack up
+up: setup ## Start the local suite: databases, Redis, services, relay
+	@$(STACK) up
 
 .PHONY: down
 down: ## Stop the local suite; its data stay in .run/
-	@$(PYTHON_BIN) -m walletkit.stack down
+	@$(STACK) down
 
 .PHONY: status
 status: ## Show each process of the local suite
-	@$(PYTHON_BIN) -m walletkit.stack status
+	@$(STACK) status
 
 .PHONY: demo
 demo: up ## Move money end to end and prove the books
 	@$(VENV)/guilder demo
 
 .PHONY: verify
-verify: ## Check the invariants over shards, ledger and chain
+verify: ## Check every invariant over shards, ledger and chain
 	@$(VENV)/guilder verify
 
 .PHONY: test
-test: setup ## Lint, then run every test in random order
-	@$(MAKE) lint
-	$(PYTHON_BIN) -m pytest -p randomly -p "no:cacheprovider" $(PYTEST_ARGS)
+test: setup lint ## Lint, then run all tests in random order
+	@$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 .PHONY: lint
-lint: ## Check style, types, imports and protos
-	@$(PYTHON_BIN) -m walletkit.stack --help >/dev/null
+lint: setup ## Check style, types, imports and protos
+	@$(VENV)/ruff check --quiet $(CODE)
+	@$(VENV)/ruff format --check --quiet $(CODE)
+	@$(VENV)/mypy --no-error-summary
+	@$(VENV)/lint-imports --no-logo >.tools/lint-imports.log || { cat .tools/lint-imports.log; exit 1; }
+	@$(VENV)/buf lint
+	@$(VENV)/buf format --diff --exit-code protos
+	@tools/proto_breaking.sh
+	@echo "lint: clean"
 
 .PHONY: format
-format: ## Format code and protos
-	$(VENV)/ruff check --fix-only --quiet $(SOURCES)
-	$(VENV)/ruff format --quiet $(SOURCES)
+format: setup ## Format code and protos
+	@$(VENV)/ruff check --fix-only --quiet $(CODE)
+	@$(VENV)/ruff format $(CODE)
+	@$(VENV)/buf format --write protos
+
+.PHONY: dist
+dist: setup ## Build wheel and sdist into dist/
+	@rm -rf dist
+	@$(VENV)/uv build --quiet --no-python-downloads --out-dir dist
+	@ls -1 dist
+
+.PHONY: lock
+lock: setup ## Resolve requirements.lock anew from pyproject.toml
+	@$(VENV)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --upgrade \
+		--generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
+
+.PHONY: release-protos
+release-protos: setup ## Note the present protos as released: `make lint` holds later ones to them
+	@$(VENV)/buf build protos -o protos/released.binpb
+
+.PHONY: tools
+tools: setup ## Install ghz and grpcurl into .tools/bin
+	@tools/go_tools.sh
+
+.PHONY: clean
+clean: ## Stop the suite and delete all that was made, its data included
+	@[ ! -x $(PYTHON) ] || $(STACK) down
+	@rm -rf .venv .run .tools gen dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -40,7 +40,9 @@ def generate(root: Path) -> int:
     Writes only what differs, each file in one step, so a process that imports the stubs meanwhile
     never reads half a module.
     """
-    protos = sorted(path.relative_to(root / "protos") for path in root.glob("protos/guilder/**/*.proto"))
+    protos = sorted(
+        path.relative_to(root / "protos") for path in root.glob("protos/guilder/**/*.proto")
+    )
     with tempfile.TemporaryDirectory(prefix="guilder-gen-") as scratch:
         fresh = Path(scratch)
         if protos:
@@ -52,14 +54,20 @@ def generate(root: Path) -> int:
 
 def _run_protoc(source: Path, protos: list[str], out: Path) -> None:
     """Run protoc once for everything; raise SystemExit with protoc's status when it fails."""
-    plugins = [f"--plugin={name}={_program(name)}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")]
+    plugins = [
+        f"--plugin={name}={_program(name)}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
+    ]
     kinds = ("python", "grpc_python", "mypy", "mypy_grpc")
     quiet = ("mypy", "mypy_grpc")
     outputs = [f"--{kind}_out={'quiet:' if kind in quiet else ''}{out}" for kind in kinds]
     includes = [f"-I{source}", *(f"-I{path}" for path in _bundled_includes())]
     status = protoc.main(["protoc", *includes, *plugins, *outputs, *protos])
     if status == 0:
-        image = ["--include_imports", "--include_source_info", f"--descriptor_set_out={out / DESCRIPTOR_SET}"]
+        image = [
+            "--include_imports",
+            "--include_source_info",
+            f"--descriptor_set_out={out / DESCRIPTOR_SET}",
+        ]
         status = protoc.main(["protoc", *includes, *image, *protos, *EXTRA_PROTOS])
     if status != 0:
         raise SystemExit(f"protoc failed with status {status}: see the messages above")
@@ -114,7 +122,11 @@ def _replace(fresh: Path, gen: Path) -> int:
     for path in sorted(gen.rglob("*"), reverse=True):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()
-        elif path.is_file() and "__pycache__" not in path.parts and path.relative_to(gen) not in wanted:
+        elif (
+            path.is_file()
+            and "__pycache__" not in path.parts
+            and path.relative_to(gen) not in wanted
+        ):
             path.unlink()
             changed += 1
     return changed

@@ -1,7 +1,7 @@
 """Start, stop and show the local suite: databases, Redis, the services and the relay.
 
-`python -m walletkit.stack up | down | status` for people, `Stack` for tests. Starts processes of its
-own on loopback with data folders of its own; never touches a database that it did not start.
+`python -m walletkit.stack up | down | status` for people, `Stack` for tests. Starts processes of
+its own on loopback, with data folders of its own; never touches a database that it did not start.
 """
 
 from walletkit.stack.errors import StackError

@@ -1,4 +1,4 @@
-"""`python -m walletkit.stack up | down | status`: what `make up`, `make down`, `make status` run."""
+"""`python -m walletkit.stack up | down | status`: what `make` runs for them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,7 +73,9 @@ def _table(rows: list[ProcessStatus]) -> Table:
     for heading in ("state", "uptime", "log"):
         table.add_column(heading, overflow="fold")
     for row in rows:
-        uptime = "" if row.uptime_seconds is None else str(timedelta(seconds=int(row.uptime_seconds)))
+        uptime = ""
+        if row.uptime_seconds is not None:
+            uptime = str(timedelta(seconds=int(row.uptime_seconds)))
         state = f"[{COLOURS[row.state]}]{row.state}[/]"
         pid, port = ("" if number is None else str(number) for number in (row.pid, row.port))
         table.add_row(row.name, pid, port, state, uptime, _short(row.log))

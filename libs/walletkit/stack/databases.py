@@ -1,4 +1,4 @@
-"""The MariaDB and Redis processes of the suite: command lines, and the first start's data folder."""
+"""The MariaDB and Redis processes of the suite: command lines, and a first start's data folder."""
 
 import os
 import shutil
@@ -105,7 +105,12 @@ def _install(data: Path) -> None:
         return
     partial_data = data.with_name(f"{data.name}.partial")
     shutil.rmtree(partial_data, ignore_errors=True)
-    command = [program("mariadb-install-db"), "--no-defaults", *_as_root(), f"--datadir={partial_data}"]
+    command = [
+        program("mariadb-install-db"),
+        "--no-defaults",
+        *_as_root(),
+        f"--datadir={partial_data}",
+    ]
     command += ["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]
     command += ["--innodb-log-file-size=8M"]
     done = subprocess.run(
@@ -117,8 +122,9 @@ def _install(data: Path) -> None:
         check=False,
     )
     if done.returncode != 0:
-        message = f"mariadb-install-db failed ({done.returncode}):\n{done.stdout}{done.stderr}"
-        raise StackError(message)
+        raise StackError(
+            f"mariadb-install-db failed ({done.returncode}):\n{done.stdout}{done.stderr}"
+        )
     if data.exists():
         data.rmdir()
     partial_data.rename(data)

@@ -1,10 +1,10 @@
-"""Ask a process whether it is ready. A probe returns quietly, or raises NotReadyError saying why."""
+"""Ask a process whether it is ready. A probe returns quietly, or raises NotReadyError."""
 
 import subprocess
 
 import grpc
 import redis
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from walletkit.stack.process import program
 from walletkit.stack.settings import LOOPBACK
@@ -37,8 +37,7 @@ def run_sql(port: int, statement: str) -> str:
     except subprocess.CalledProcessError as error:
         raise NotReadyError(error.stderr.strip()) from error
     except subprocess.TimeoutExpired as error:
-        message = "no answer to a statement in time"
-        raise NotReadyError(message) from error
+        raise NotReadyError("no answer to a statement in time") from error
     return done.stdout
 
 
@@ -61,15 +60,19 @@ def redis_server(port: int) -> None:
 def grpc_health(port: int) -> None:
     """Check the overall health of a service; anything but SERVING is not ready."""
     with grpc.insecure_channel(f"{LOOPBACK}:{port}") as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        # Called by name: the stub that is installed has no types.
+        check = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
         try:
-            reply = stub.Check(health_pb2.HealthCheckRequest(), timeout=PROBE_TIMEOUT_SECONDS)
+            reply = check(health_pb2.HealthCheckRequest(), timeout=PROBE_TIMEOUT_SECONDS)
         except grpc.RpcError as error:
             raise NotReadyError(str(error.details())) from error
     if reply.status != health_pb2.HealthCheckResponse.SERVING:
         status = health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
-        message = f"health is {status}"
-        raise NotReadyError(message)
+        raise NotReadyError(f"health is {status}")
 
 
 def alive() -> None:

@@ -1,7 +1,7 @@
 """One child process: what to run, and the safe ways to start, watch and end it.
 
-A process is known by its pid and its birth (boot and start time), and signalled through a pidfd that
-was checked against it, so that a recycled pid is never hit.
+A process is known by its pid and its birth (boot and start time), and signalled through a pidfd
+that was checked against it, so that a recycled pid is never hit.
 """
 
 import os
@@ -89,8 +89,7 @@ def program(name: str, *alternatives: str) -> str:
         found = shutil.which(candidate, path=path)
         if found is not None:
             return found
-    message = f"{name} is not installed: run `make setup`."
-    raise StackError(message)
+    raise StackError(f"{name} is not installed: run `make setup`.")
 
 
 def spawn(spec: Spec) -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""Start and stop the processes of specs and keep the state file true; knows nothing of what they do."""
+"""Start and stop processes and keep the state file true; knows nothing of what they do."""
 
 import subprocess
 import time

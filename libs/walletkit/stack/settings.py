@@ -84,8 +84,7 @@ def free_ports(count: int) -> list[int]:
             chosen.add(port)
         if len(chosen) == count:
             return list(chosen)
-    message = f"fewer than {count} free ports in {FREE_PORTS}"
-    raise OSError(message)
+    raise OSError(f"fewer than {count} free ports in {FREE_PORTS}")
 
 
 def port_is_free(port: int) -> bool:

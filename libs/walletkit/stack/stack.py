@@ -111,8 +111,7 @@ class Stack:
         """Send a signal to one process; StackError when it does not run."""
         identity = self.identity(name)
         if identity is None or not identity.send(number):
-            message = f"{name} does not run."
-            raise StackError(message)
+            raise StackError(f"{name} does not run.")
 
     def is_running(self, name: str) -> bool:
         """Tell whether a process of this suite is alive."""
@@ -161,8 +160,7 @@ class Stack:
 
     def _spec(self, name: str) -> Spec:
         if name not in self._specs:
-            message = f"There is no process {name!r}, only {', '.join(self._specs)}."
-            raise StackError(message)
+            raise StackError(f"There is no process {name!r}, only {', '.join(self._specs)}.")
         return self._specs[name]
 
     def _locked(self) -> AbstractContextManager[None]:

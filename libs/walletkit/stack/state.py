@@ -67,8 +67,9 @@ class State:
                     break
                 except BlockingIOError:
                     if time.monotonic() > deadline:
-                        message = f"Another command is still at work on {self._run_dir}."
-                        raise StackError(message) from None
+                        raise StackError(
+                            f"Another command is still at work on {self._run_dir}."
+                        ) from None
                 time.sleep(POLL_SECONDS)
             yield
 
