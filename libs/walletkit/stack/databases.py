@@ -46,7 +46,7 @@ def _mariadb(
         probe=partial(probes.database, port),
         port=port,
         port_setting=port_setting,
-        prepare=partial(_install, data),
+        prepare=partial(_prepare, data),
     )
 
 
@@ -60,6 +60,7 @@ def _mariadb_options(
         f"--datadir={data}",
         # Relative to the data folder: an absolute path may exceed a socket's 107 characters.
         "--socket=mariadbd.sock",
+        f"--tmpdir={_scratch(data)}",
         "--pid-file=mariadbd.pid",
         f"--port={port}",
         f"--bind-address={LOOPBACK}",
@@ -98,8 +99,17 @@ def _as_root() -> tuple[str, ...]:
     return ("--user=root",) if os.geteuid() == 0 else ()
 
 
-def _install(data: Path) -> None:
-    """Make a data folder once; a folder left half made by an interrupted first start is redone."""
+def _scratch(data: Path) -> Path:
+    """Return a server's own folder for temporary files: each deletes what it finds when it starts.
+
+    In a shared one that would be the other servers' tables.
+    """
+    return data.with_name(f"{data.name}.tmp")
+
+
+def _prepare(data: Path) -> None:
+    """Make a data folder once; one that an interrupted first start left half made is redone."""
+    _scratch(data).mkdir(parents=True, exist_ok=True)
     finished = data / "mysql_upgrade_info"
     if finished.exists():
         return
@@ -110,6 +120,7 @@ def _install(data: Path) -> None:
         "--no-defaults",
         *_as_root(),
         f"--datadir={partial_data}",
+        f"--tmpdir={_scratch(data)}",
     ]
     command += ["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]
     command += ["--innodb-log-file-size=8M"]
@@ -123,7 +134,8 @@ def _install(data: Path) -> None:
     )
     if done.returncode != 0:
         raise StackError(
-            f"mariadb-install-db failed ({done.returncode}):\n{done.stdout}{done.stderr}"
+            f"{data.name}: mariadb-install-db failed with exit code {done.returncode}:\n"
+            f"{done.stdout}{done.stderr}"
         )
     if data.exists():
         data.rmdir()

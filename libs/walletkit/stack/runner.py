@@ -77,6 +77,7 @@ class Runner:
         self._report(f"{spec.name:<15} done    {time.monotonic() - begin:.1f} s")
 
     def _spawn(self, spec: Spec) -> None:
+        self._reap(spec.name)
         child = process.spawn(spec)
         identity = Identity.of(child.pid)
         if identity is None:
@@ -109,10 +110,14 @@ class Runner:
             limit = self._settings.stop_timeout_seconds
             graceful = process.terminate(identity, limit)
             self._report(f"{spec.name:<15} {'stopped' if graceful else f'killed after {limit} s'}")
-        child = self._children.pop(spec.name, None)
+        self._reap(spec.name)
+        return identity is not None
+
+    def _reap(self, name: str) -> None:
+        """Take leave of a child that has ended; nothing to do for one of another runner."""
+        child = self._children.pop(name, None)
         if child is not None:
             child.wait(process.KILL_WAIT_SECONDS)
-        return identity is not None
 
 
 def _prepare(spec: Spec) -> None:

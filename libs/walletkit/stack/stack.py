@@ -90,11 +90,7 @@ class Stack:
     def stop(self, *names: str) -> list[str]:
         """Stop these processes (all without names), services before databases; data stay."""
         with self._locked():
-            stopped = self._stop([self._spec(name) for name in names or self._specs])
-        if self._guard is not None and not any(map(self.is_running, self._specs)):
-            self._guard.communicate(timeout=GUARD_TIMEOUT_SECONDS)
-            self._guard = None
-        return stopped
+            return self._stop([self._spec(name) for name in names or self._specs])
 
     def kill(self, *names: str) -> None:
         """Kill these processes with SIGKILL and return when they are gone."""
@@ -190,7 +186,11 @@ class Stack:
         stopped: list[str] = []
         for spec in reversed([spec for spec in specs if spec.name in self.services]):
             stopped += self._runner.stop([spec])
-        return stopped + self._runner.stop([spec for spec in specs if spec.name in self.databases])
+        stopped += self._runner.stop([spec for spec in specs if spec.name in self.databases])
+        if self._guard is not None and not any(map(self.is_running, self._specs)):
+            self._guard.communicate(timeout=GUARD_TIMEOUT_SECONDS)
+            self._guard = None
+        return stopped
 
     def _status(self, spec: Spec) -> ProcessStatus:
         entry = self._state.load().get(spec.name)
