@@ -8,7 +8,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import grpc.aio
@@ -23,9 +23,11 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 log = structlog.get_logger()
 
-Context = grpc.aio.ServicerContext[Any, Any]
+# Quoted: these types are generic for the checker only.
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler = Callable[[Any, Any], Any]
-Method = grpc.RpcMethodHandler[Any, Any]
+Method: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+MaybeMethod: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
 
 class StatusInterceptor(grpc.aio.ServerInterceptor):
@@ -37,9 +39,9 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Method | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MaybeMethod]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> Method | None:
+    ) -> MaybeMethod:
         """Return the method's handler with errors turned into statuses."""
         method: str = handler_call_details.method
         wrapped = self._wrapped.get(method)
@@ -54,11 +56,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 def request_id_of(context: Context) -> str:
     """Return the caller's request id, or a fresh one."""
     for key, value in context.invocation_metadata() or ():
-        if (
-            key == REQUEST_ID_KEY
-            and isinstance(value, str)
-            and _REQUEST_ID.fullmatch(value)
-        ):
+        if key == REQUEST_ID_KEY and isinstance(value, str) and _REQUEST_ID.fullmatch(value):
             return value
     return secrets.token_hex(8)
 
@@ -112,13 +110,9 @@ async def _abort(context: Context, error: Exception, method: str) -> NoReturn:
     if not isinstance(error, ServiceError):
         request_id = request_id_of(context)
         if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
-            error = ServiceError(
-                "DEADLINE_EXCEEDED", "time ran out; retry with the same key"
-            )
+            error = ServiceError("DEADLINE_EXCEEDED", "time ran out; retry with the same key")
         else:
-            log.error(
-                "call failed", method=method, request_id=request_id, exc_info=error
-            )
+            log.error("call failed", method=method, request_id=request_id, exc_info=error)
             error = ServiceError(
                 "INTERNAL",
                 f"internal error, request id {request_id}",

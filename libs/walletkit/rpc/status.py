@@ -18,15 +18,11 @@ def to_status(error: ServiceError) -> status_pb2.Status:
     status = status_pb2.Status(code=_RPC_CODES[error.code], message=error.message)
     _pack(
         status.details.add(),
-        error_details_pb2.ErrorInfo(
-            reason=error.reason, domain=DOMAIN, metadata=error.metadata
-        ),
+        error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata),
     )
     if error.violations:
         violations = [
-            error_details_pb2.BadRequest.FieldViolation(
-                field=v.field, description=v.description
-            )
+            error_details_pb2.BadRequest.FieldViolation(field=v.field, description=v.description)
             for v in error.violations
         ]
         _pack(

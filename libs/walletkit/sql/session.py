@@ -127,6 +127,7 @@ async def _connect(
             database=database,
             autocommit=autocommit,
             connect_timeout=CONNECT_TIMEOUT_S,
+            binary_prefix=True,
         )
     return connection
 

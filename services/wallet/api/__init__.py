@@ -1,0 +1,1 @@
+"""The gRPC face of the wallets: parse, submit, render. Never touches SQL."""

@@ -1,0 +1,117 @@
+"""Check single fields of requests. What is malformed is refused before anything is looked up."""
+
+import json
+import re
+from collections.abc import Mapping
+
+from guilder.type.v1.money_pb2 import Money
+from walletkit.errors import invalid_field
+from walletkit.ids import parse_id
+from walletkit.money import MAX_AMOUNT_MINOR, is_known
+
+MAX_KEY_LENGTH = 128
+MAX_REFERENCE_BYTES = 64
+MAX_OPAQUE_BYTES = 4096
+MAX_PAGE_SIZE = 1000
+DEFAULT_PAGE_SIZE = 50
+
+_TOO_LARGE = 2**63
+_KEY = re.compile(r"[\x20-\x7e]{1,128}")
+_ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def wallet_id(field: str, text: str) -> bytes:
+    """Read a wallet's or transaction's id."""
+    try:
+        return parse_id(text)
+    except ValueError:
+        raise invalid_field(field, text, "must be a UUIDv7 in lower case, with hyphens") from None
+
+
+def account_id(text: str) -> str:
+    """Read an account's id."""
+    if not _ACCOUNT.fullmatch(text):
+        raise invalid_field("account_id", text, "must be 1 to 64 of A-Z a-z 0-9 . _ -")
+    return text
+
+
+def currency_code(field: str, code: str) -> str:
+    """Read a currency."""
+    if not is_known(code):
+        raise invalid_field(field, code, "must be an ISO 4217 currency code in upper case")
+    return code
+
+
+def idempotency_key(key: str) -> str:
+    """Read a key."""
+    if not _KEY.fullmatch(key):
+        rule = f"must be 1 to {MAX_KEY_LENGTH} printable ASCII characters"
+        raise invalid_field("idempotency_key", key, rule)
+    return key
+
+
+def amount(money: Money) -> tuple[str, int]:
+    """Read an amount: currency and minor units."""
+    value = money.amount_minor
+    if not 0 < value <= MAX_AMOUNT_MINOR:
+        rule = f"must be from 1 to {MAX_AMOUNT_MINOR} minor units"
+        raise invalid_field("amount.amount_minor", value, rule)
+    code = money.currency_code
+    if not is_known(code):
+        rule = "must be an ISO 4217 currency code in upper case"
+        raise invalid_field("amount.currency_code", code, rule)
+    return code, value
+
+
+def reference(text: str) -> bytes:
+    """Read a reference."""
+    raw = text.encode()
+    if len(raw) > MAX_REFERENCE_BYTES:
+        raise invalid_field("reference", text, f"must be at most {MAX_REFERENCE_BYTES} bytes")
+    return raw
+
+
+def opaque(description: str, metadata: Mapping[str, str]) -> bytes:
+    """Read description and metadata into the one value that is kept: canonical JSON, or nothing."""
+    if not description and not metadata:
+        return b""
+    kept: dict[str, object] = {}
+    if description:
+        kept["d"] = description
+    if metadata:
+        kept["m"] = dict(metadata)
+    text = json.dumps(kept, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    raw = text.encode()
+    if len(raw) > MAX_OPAQUE_BYTES:
+        field = "metadata" if metadata else "description"
+        rule = f"description and metadata must be at most {MAX_OPAQUE_BYTES} bytes as JSON"
+        raise invalid_field(field, f"{len(raw)} bytes", rule)
+    return raw
+
+
+def read_opaque(raw: bytes) -> tuple[str, dict[str, str]]:
+    """Return description and metadata."""
+    if not raw:
+        return "", {}
+    kept = json.loads(raw)
+    return kept.get("d", ""), kept.get("m", {})
+
+
+def page_size(size: int) -> int:
+    """Read a page size; 0 means the default."""
+    if not 0 <= size <= MAX_PAGE_SIZE:
+        raise invalid_field("page_size", size, f"must be from 0 to {MAX_PAGE_SIZE}")
+    return size or DEFAULT_PAGE_SIZE
+
+
+def not_same(source: bytes, text: str, destination: bytes) -> None:
+    """Check that a transfer has two ends."""
+    if source == destination:
+        raise invalid_field("destination_wallet_id", text, "must not be the source wallet")
+
+
+def version(number: int) -> int:
+    """Read an expected version."""
+    if not 0 < number < _TOO_LARGE:
+        raise invalid_field("expected_version", number, "must be from 1 to 2^63 - 1")
+    return number

@@ -1,0 +1,75 @@
+"""Decide how a credit from another shard lands, and when its intent is over.
+
+A leg is never refused. What a wallet can't take goes through `suspense` back home, as a return;
+what can't return stays in `suspense`, where an operator finds it.
+"""
+
+from wallet.domain.batch import Batch, ClosedIntent, NewLeg, Posting
+from wallet.domain.commands import (
+    RETURN_LEG,
+    CloseIntent,
+    Intent,
+    LandLeg,
+    LegResult,
+    TransactionState,
+    WalletStatus,
+)
+from wallet.domain.outcome import Closed, Landed
+from walletkit.ids import SystemKind
+from walletkit.money import MAX_BALANCE_MINOR
+
+
+def decide_landing(batch: Batch, command: LandLeg) -> Landed:
+    """Credit the destination once; a leg that has landed before keeps its result."""
+    intent = command.intent
+    place = (intent.tx_id, intent.leg)
+    before = batch.landed.get(place)
+    if before is not None:
+        return Landed(before)
+    transit = batch.system(SystemKind.TRANSIT, intent.currency)
+    returned = None
+    postings: tuple[Posting, ...]
+    if _can_take(batch, intent):
+        result = LegResult.CREDITED
+        postings = (_post(batch, intent, transit, intent.destination),)
+    else:
+        suspense = batch.system(SystemKind.SUSPENSE, intent.currency)
+        postings = (_post(batch, intent, transit, suspense),)
+        result = LegResult.SUSPENDED
+        if intent.leg < RETURN_LEG:
+            result = LegResult.RETURNED
+            postings += (_post(batch, intent, suspense, transit),)
+            returned = intent._replace(
+                leg=intent.leg + RETURN_LEG, source=intent.destination, destination=intent.source
+            )
+    batch.landed[place] = result
+    batch.changes.legs.append(NewLeg(intent, command.slot, result, postings, returned))
+    if intent.leg >= RETURN_LEG:
+        _close(batch, intent.tx_id, intent.leg - RETURN_LEG, TransactionState.RETURNED)
+    return Landed(result)
+
+
+def decide_close(batch: Batch, command: CloseIntent) -> Closed:
+    """Forget the intent; one that is gone already stays gone."""
+    _close(batch, command.tx_id, command.leg, command.state)
+    return Closed()
+
+
+def _can_take(batch: Batch, intent: Intent) -> bool:
+    wallet = batch.balances.get(intent.destination)
+    return (
+        wallet is not None
+        and wallet.status != WalletStatus.CLOSED
+        and wallet.currency == intent.currency
+        and wallet.posted + intent.amount <= MAX_BALANCE_MINOR
+    )
+
+
+def _post(batch: Batch, intent: Intent, source: bytes, destination: bytes) -> Posting:
+    return batch.post(source, destination, intent.currency, intent.amount)
+
+
+def _close(batch: Batch, tx_id: bytes, leg: int, state: TransactionState | None) -> None:
+    if (tx_id, leg) in batch.open_intents:
+        batch.open_intents.discard((tx_id, leg))
+        batch.changes.closed.append(ClosedIntent(tx_id, leg, state))

@@ -1,0 +1,144 @@
+"""What a command came to, and how that is kept with its idempotency key.
+
+The kept form must be readable for as long as keys live: it begins with a byte that names its
+layout.
+"""
+
+import json
+import struct
+from typing import NamedTuple
+
+from wallet.domain.commands import (
+    CreateWallet,
+    LegResult,
+    TransactionState,
+    Transfer,
+    WalletStatus,
+)
+from walletkit.errors import ServiceError
+
+_POSTED = 1
+_DECLINED = 2
+_WALLET = 3
+
+_BALANCE = struct.Struct(">qqqQ")
+_POSTED_HEAD = struct.Struct(">BqB")
+_WALLET_HEAD = struct.Struct(">BqB")
+_HAS_SOURCE = 1
+_HAS_DESTINATION = 2
+
+
+class BalanceAfter(NamedTuple):
+    """A wallet's balance right after a decision, minor units."""
+
+    posted: int
+    held: int
+    overdraft_limit: int
+    version: int
+
+    @property
+    def available(self) -> int:
+        """What can be spent."""
+        return self.posted - self.held + self.overdraft_limit
+
+
+class Posted(NamedTuple):
+    """A transaction was made.
+
+    A balance is None where the side is a system wallet or lies on another shard.
+    """
+
+    command: Transfer
+    """As decided first; ``command.ref`` is the transaction's id."""
+    state: TransactionState
+    create_time_us: int
+    source_after: BalanceAfter | None
+    destination_after: BalanceAfter | None
+    replayed: bool
+
+
+class WalletFacts(NamedTuple):
+    """What never changes about a wallet."""
+
+    wallet_id: bytes
+    account_id: str
+    currency: str
+    create_time_us: int
+    opaque: bytes
+
+
+class WalletSet(NamedTuple):
+    """A wallet was created, or its status changed."""
+
+    facts: WalletFacts
+    status: WalletStatus
+    after: BalanceAfter
+    replayed: bool
+
+
+class Landed(NamedTuple):
+    """A leg is durable at its destination."""
+
+    result: LegResult
+
+
+class Closed(NamedTuple):
+    """An intent is gone."""
+
+
+Outcome = Posted | WalletSet | Landed | Closed | ServiceError
+
+
+def encode(outcome: Posted | WalletSet | ServiceError) -> bytes:
+    """Return the form that is kept with the key."""
+    if isinstance(outcome, Posted):
+        source, destination = outcome.source_after, outcome.destination_after
+        flags = (source is not None) * _HAS_SOURCE | (destination is not None) * _HAS_DESTINATION
+        kept = _POSTED_HEAD.pack(_POSTED, outcome.create_time_us, flags)
+        if source is not None:
+            kept += _BALANCE.pack(*source)
+        if destination is not None:
+            kept += _BALANCE.pack(*destination)
+        return kept
+    if isinstance(outcome, WalletSet):
+        head = _WALLET_HEAD.pack(_WALLET, outcome.facts.create_time_us, outcome.status)
+        return head + _BALANCE.pack(*outcome.after)
+    declined = {"r": outcome.reason, "m": outcome.message, "d": dict(outcome.metadata)}
+    return bytes((_DECLINED,)) + json.dumps(declined, separators=(",", ":")).encode()
+
+
+def decode_posted(kept: bytes, command: Transfer, state: TransactionState) -> Posted | ServiceError:
+    """Read what was kept for a transfer; ``state`` is the transaction's of now."""
+    if kept[0] == _DECLINED:
+        return _decode_declined(kept)
+    _, create_time_us, flags = _POSTED_HEAD.unpack_from(kept)
+    at = _POSTED_HEAD.size
+    source = destination = None
+    if flags & _HAS_SOURCE:
+        source = BalanceAfter(*_BALANCE.unpack_from(kept, at))
+        at += _BALANCE.size
+    if flags & _HAS_DESTINATION:
+        destination = BalanceAfter(*_BALANCE.unpack_from(kept, at))
+    return Posted(command, state, create_time_us, source, destination, replayed=True)
+
+
+def decode_wallet(kept: bytes, facts: WalletFacts) -> WalletSet | ServiceError:
+    """Read what was kept for a wallet's creation or change of status."""
+    if kept[0] == _DECLINED:
+        return _decode_declined(kept)
+    _, create_time_us, status = _WALLET_HEAD.unpack_from(kept)
+    after = BalanceAfter(*_BALANCE.unpack_from(kept, _WALLET_HEAD.size))
+    facts = facts._replace(create_time_us=create_time_us)
+    return WalletSet(facts, WalletStatus(status), after, replayed=True)
+
+
+def facts_of(command: CreateWallet, create_time_us: int) -> WalletFacts:
+    """Return the facts that a creation fixes."""
+    return WalletFacts(
+        command.ref, command.account_id, command.currency, create_time_us, command.opaque
+    )
+
+
+def _decode_declined(kept: bytes) -> ServiceError:
+    declined = json.loads(kept[1:])
+    return ServiceError(declined["r"], declined["m"], declined["d"])

@@ -1,0 +1,231 @@
+"""Run one batch until each of its commands is answered, whatever fails on the way.
+
+load, decide, save: and after any error the session is rolled back or dropped before anything else
+is sent. The commands keep their ids over every rerun, so that a commit whose answer was lost is
+found again by its keys.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from wallet.domain.batch import Batch
+from wallet.domain.commands import ChangeStatus, Command, LandLeg, Transfer
+from wallet.domain.decide import decide
+from wallet.domain.outcome import Outcome
+from wallet.engine.counterparties import Counterparties
+from wallet.engine.queue import Item
+from wallet.store.faults import Fault, classify
+from wallet.store.load import read_set
+from wallet.store.shard import Shard
+from walletkit.errors import ServiceError
+
+MAX_RERUNS = 10
+"""How often a batch is run again before its commands are answered UNAVAILABLE."""
+TIMEOUTS_BEFORE_PARKING = 2
+MAX_PARKS = 20
+PAUSE_FIRST_S = 0.01
+PAUSE_MOST_S = 1.0
+SUSPECT_S = 10.0
+"""How long a wallet that was found locked by a stranger is probed before a batch waits for it."""
+
+log = structlog.get_logger()
+
+
+class ShardLostError(Exception):
+    """The shard does not answer, or is no longer ours; all commands of the batch are answered."""
+
+
+@dataclass(slots=True)
+class Tries:
+    """What has happened to a batch so far."""
+
+    reruns: int = 0
+    timeouts: int = 0
+    saving: bool = False
+    """Whether a commit may have happened without our knowing."""
+
+
+class BatchRun:
+    """Runs batches against one shard, one at a time."""
+
+    def __init__(
+        self,
+        shard: Shard,
+        counterparties: Counterparties,
+        on_commit: Callable[[Batch], None],
+        park: Callable[[Item], None],
+    ) -> None:
+        """Name what a batch needs.
+
+        ``on_commit`` is told of each batch after its commit, before the callers.
+        """
+        self.reruns = 0
+        self._shard = shard
+        self._counterparties = counterparties
+        self._on_commit = on_commit
+        self._park = park
+        self._suspects: dict[bytes, float] = {}
+
+    async def commit(self, items: list[Item]) -> None:
+        """Answer or park every item. Raise ``ShardLostError`` when the shard is gone."""
+        tries = Tries()
+        if self._suspects:
+            items = await self._park_suspects(items)
+        while items:
+            try:
+                await self._attempt(items, tries)
+            except Exception as error:  # noqa: BLE001  # classified, logged and dealt with
+                fault = classify(error)
+                self.reruns += 1
+                log.warning(
+                    "batch failed",
+                    shard=self._shard.number,
+                    fault=fault.name,
+                    size=len(items),
+                    rerun=tries.reruns,
+                    error=repr(error)[:500],
+                )
+                items = await self._recover(items, fault, tries)
+            else:
+                return
+
+    async def _attempt(self, items: Sequence[Item], tries: Tries) -> None:
+        commands = [item.command for item in items]
+        needs = read_set(commands, self._shard.local_slots)
+        counterparties = await self._counterparties.look_up(needs.counterparties)
+        batch = await self._shard.load(needs)
+        batch.counterparties = counterparties
+        outcomes = [decide(batch, command) for command in commands]
+        if batch.changes.any():
+            tries.saving = True
+            seq = await self._shard.save(batch)
+        else:
+            await self._shard.rollback()
+            seq = batch.seq
+        self._on_commit(batch)
+        for item, outcome in zip(items, outcomes, strict=True):
+            item.answer(outcome, seq)
+
+    async def _recover(self, items: list[Item], fault: Fault, tries: Tries) -> list[Item]:
+        """Return what is to be run again; the rest is answered or parked."""
+        if fault is Fault.LOST_CONNECTION:
+            self._shard.drop_writer()
+        else:
+            await self._shard.rollback()
+        if fault is Fault.STALE_EPOCH:
+            self._give_up(items, self._lost(tries))
+            raise ShardLostError
+        if fault is Fault.OTHER:
+            self._give_up(items, _internal())
+            return []
+        if fault is Fault.DATA:
+            return await self._split(items)
+        tries.reruns += 1
+        if tries.reruns > MAX_RERUNS:
+            return await self._exhausted(items, fault, tries)
+        if fault is Fault.LOCK_TIMEOUT:
+            tries.timeouts += 1
+            if tries.timeouts >= TIMEOUTS_BEFORE_PARKING:
+                return await self._park_blocked(items)
+        await _pause(tries.reruns)
+        return items
+
+    async def _split(self, items: list[Item]) -> list[Item]:
+        """Halve until the one command that the database refuses stands alone, and fails alone."""
+        if len(items) == 1:
+            self._give_up(items, _internal())
+            return []
+        half = len(items) // 2
+        await self.commit(items[:half])
+        return items[half:]
+
+    async def _exhausted(self, items: list[Item], fault: Fault, tries: Tries) -> list[Item]:
+        if fault is Fault.LOST_RACE:
+            return await self._split(items)
+        self._give_up(items, self._lost(tries))
+        if fault is Fault.LOST_CONNECTION:
+            raise ShardLostError
+        return []
+
+    async def _park_blocked(self, items: list[Item]) -> list[Item]:
+        """Park the commands whose wallets a stranger's transaction holds; return the others."""
+        wallet_ids = {wallet_id for item in items for wallet_id in _locks(item.command)}
+        blocked = await self._blocked(wallet_ids)
+        until = time.monotonic() + SUSPECT_S
+        self._suspects.update(dict.fromkeys(blocked, until))
+        return self._without(items, blocked)
+
+    async def _park_suspects(self, items: list[Item]) -> list[Item]:
+        """Probe wallets that were found locked lately, so that no batch waits for them again."""
+        now = time.monotonic()
+        self._suspects = {w: until for w, until in self._suspects.items() if until > now}
+        asked = {w for item in items for w in _locks(item.command) if w in self._suspects}
+        if not asked:
+            return items
+        blocked = await self._blocked(asked)
+        for wallet_id in asked - blocked:
+            del self._suspects[wallet_id]
+        return self._without(items, blocked)
+
+    async def _blocked(self, wallet_ids: set[bytes]) -> set[bytes]:
+        try:
+            return await self._shard.blocked(wallet_ids)
+        except Exception as error:  # noqa: BLE001  # the run that follows answers for it
+            log.warning("probe failed", shard=self._shard.number, error=repr(error))
+            self._shard.drop_writer()
+            return set()
+
+    def _without(self, items: list[Item], blocked: set[bytes]) -> list[Item]:
+        free = []
+        for item in items:
+            if not blocked.intersection(_locks(item.command)):
+                free.append(item)
+            elif item.parks >= MAX_PARKS:
+                self._give_up([item], self._locked())
+            else:
+                item.parks += 1
+                self._park(item)
+        return free
+
+    def _give_up(self, items: Sequence[Item], outcome: Outcome) -> None:
+        for item in items:
+            item.answer(outcome, 0)
+
+    def _lost(self, tries: Tries) -> ServiceError:
+        number = str(self._shard.number)
+        if tries.saving:
+            message = f"the connection to shard {number} broke at a commit; retry with the same key"
+            return ServiceError("OUTCOME_UNKNOWN", message, {"shard": number})
+        message = f"shard {number} does not answer; nothing was changed"
+        return ServiceError("SHARD_UNAVAILABLE", message, {"shard": number})
+
+    def _locked(self) -> ServiceError:
+        number = str(self._shard.number)
+        message = f"a wallet on shard {number} is locked by another session; nothing was changed"
+        return ServiceError("SHARD_UNAVAILABLE", message, {"shard": number})
+
+
+def _locks(command: Command) -> tuple[bytes, ...]:
+    """Return the wallets that a command may lock; those of other shards do no harm here."""
+    if isinstance(command, Transfer):
+        return (command.source, command.destination)
+    if isinstance(command, LandLeg):
+        return (command.intent.destination,)
+    if isinstance(command, ChangeStatus):
+        return (command.wallet_id,)
+    return ()
+
+
+def _internal() -> ServiceError:
+    return ServiceError("INTERNAL", "the command could not be carried out; nothing was changed")
+
+
+async def _pause(reruns: int) -> None:
+    """Wait with full jitter, doubling up to a bound."""
+    most = min(PAUSE_MOST_S, PAUSE_FIRST_S * 2**reruns)
+    await asyncio.sleep(random.uniform(0, most))  # noqa: S311  # spreads retries, guards nothing

@@ -1,0 +1,149 @@
+"""Bring credits to their shards, and close their intents once they are durable there.
+
+Every step is a command of its own, applied once by its id, so any process can do it, any number of
+times, from the rows alone: what a process leaves behind when it dies, the sweep of any other finds.
+"""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+
+from wallet.domain.batch import Batch
+from wallet.domain.commands import (
+    RETURN_LEG,
+    CloseIntent,
+    Command,
+    Intent,
+    LandLeg,
+    LegResult,
+    TransactionState,
+)
+from wallet.domain.outcome import Landed
+from wallet.engine.queue import Answer
+from wallet.store import queries
+from wallet.store.shard import Shard
+from walletkit.errors import ServiceError
+from walletkit.ids import slot_of, time_ms_of
+
+SWEEP_S = 1.0
+STALE_MS = 1000
+"""Intents older than this are taken up by the sweep; younger ones have their own process."""
+SWEEP_PAGE = 1000
+MAX_SWEEP_PAGES = 100
+
+Submit = Callable[[Command, float], asyncio.Future[Answer]]
+Place = tuple[bytes, int]
+
+log = structlog.get_logger()
+
+
+class Legs:
+    """The legs that this process is bringing."""
+
+    def __init__(self, submit: Submit, shards: Callable[[], list[Shard]]) -> None:
+        """Take how to submit a command, and which shards are up."""
+        self._submit = submit
+        self._shards = shards
+        self._under_way: dict[Place, asyncio.Future[TransactionState | None]] = {}
+        self._cursors: dict[int, Place] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Start the sweep."""
+        self._task = asyncio.create_task(self._sweep_forever(), name="legs")
+
+    async def stop(self) -> None:
+        """Stop the sweep; what is under way ends with the loops."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    @property
+    def running(self) -> bool:
+        """Whether the sweep lives."""
+        return self._task is not None and not self._task.done()
+
+    def on_commit(self, batch: Batch) -> None:
+        """Send off what a committed batch has opened."""
+        for new in batch.changes.transactions:
+            if new.intent is not None:
+                self._send(new.intent)
+        for leg in batch.changes.legs:
+            if leg.returned is not None:
+                self._send(leg.returned)
+
+    async def wait(self, tx_id: bytes, timeout_s: float) -> TransactionState | None:
+        """Return the state that the first leg brings a transaction to; None if it takes longer."""
+        under_way = self._under_way.get((tx_id, 0))
+        if under_way is None:
+            return None
+        await asyncio.wait([under_way], timeout=timeout_s)
+        return under_way.result() if under_way.done() else None
+
+    def _send(self, intent: Intent) -> None:
+        place = (intent.tx_id, intent.leg)
+        if place in self._under_way:
+            return
+        try:
+            landing = self._submit(LandLeg(slot_of(intent.destination), intent), math.inf)
+        except ServiceError:
+            return  # The sweep brings it when the shard is back.
+        self._under_way[place] = asyncio.get_running_loop().create_future()
+        landing.add_done_callback(partial(self._landed, intent))
+
+    def _landed(self, intent: Intent, landing: asyncio.Future[Answer]) -> None:
+        """Tell who waits, and close the intent: in a later batch than the landing's."""
+        place = (intent.tx_id, intent.leg)
+        outcome = landing.result().outcome if not landing.cancelled() else None
+        if not isinstance(outcome, Landed):
+            self._finish(place, None)
+            return
+        if outcome.result == LegResult.RETURNED:
+            # The home closes this intent when the return lands there.
+            self._finish(place, TransactionState.PROCESSING)
+            return
+        state = None if intent.leg >= RETURN_LEG else TransactionState.COMPLETED
+        self._tell(place, state)
+        close = CloseIntent(slot_of(intent.source), intent.tx_id, intent.leg, state)
+        try:
+            closing = self._submit(close, math.inf)
+        except ServiceError:
+            self._finish(place, state)
+            return
+        closing.add_done_callback(lambda _: self._finish(place, state))
+
+    def _tell(self, place: Place, state: TransactionState | None) -> None:
+        waiting = self._under_way.get(place)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(state)
+
+    def _finish(self, place: Place, state: TransactionState | None) -> None:
+        self._tell(place, state)
+        self._under_way.pop(place, None)
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            for shard in self._shards():
+                try:
+                    await self._sweep(shard)
+                except Exception as error:  # noqa: BLE001  # the next round tries again
+                    log.warning("sweep failed", shard=shard.number, error=repr(error))
+            await asyncio.sleep(SWEEP_S)
+
+    async def _sweep(self, shard: Shard) -> None:
+        """Send what a shard's rows still hold; start where the last round stopped."""
+        stale_before_ms = time.time_ns() // 1_000_000 - STALE_MS
+        after = self._cursors.pop(shard.number, (b"", 0))
+        for _ in range(MAX_SWEEP_PAGES):
+            page = await queries.open_intents(shard, after, SWEEP_PAGE)
+            for intent in page:
+                if time_ms_of(intent.tx_id) < stale_before_ms:
+                    self._send(intent)
+            if len(page) < SWEEP_PAGE:
+                return
+            after = (page[-1].tx_id, page[-1].leg)
+        self._cursors[shard.number] = after

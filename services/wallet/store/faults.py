@@ -1,0 +1,71 @@
+"""Tell what a failed packet means for its batch."""
+
+from enum import Enum, auto
+
+from asyncmy.errors import MySQLError
+
+from wallet.store.load import StaleEpochError
+from walletkit.sql.session import (
+    DEADLOCK,
+    DUPLICATE_KEY,
+    LOCK_WAIT_TIMEOUT,
+    UnsafeServerError,
+    error_number,
+)
+
+_CHECK_VIOLATED = frozenset({4025, 3819})
+_DATA_CLASSES = ("22", "23")
+_FIRST_SERVER_ERROR = 1000
+_FIRST_CLIENT_ERROR = 2000
+_LAST_CLIENT_ERROR = 2999
+_GOING_AWAY = frozenset({1053, 1077, 1079, 1080, 1152, 1159, 1160, 1161, 1290, 1836, 1927})
+"""Shutdown in progress, connection aborted or killed, network error, primary turned read-only."""
+
+
+class Fault(Enum):
+    """What to do about it."""
+
+    DEADLOCK = auto()
+    """Run the whole batch again."""
+    LOCK_TIMEOUT = auto()
+    """Run again; repeated, park the commands whose wallets are blocked."""
+    LOST_RACE = auto()
+    """A duplicate key: another process was first. Run again, and find what it left."""
+    LOST_CONNECTION = auto()
+    """Nobody knows what was committed. Run the same batch again on another connection."""
+    STALE_EPOCH = auto()
+    """Somebody else owns the shard. Change nothing."""
+    DATA = auto()
+    """A value that the database refuses: split the batch, and let the one command fail alone."""
+    OTHER = auto()
+    """A fault of ours or of the schema: the batch fails and is logged."""
+
+
+def classify(error: BaseException) -> Fault:
+    """Return what an error of load or save means.
+
+    A deadline that passed counts as a lost connection.
+    """
+    if isinstance(error, StaleEpochError):
+        return Fault.STALE_EPOCH
+    if isinstance(error, (OSError, TimeoutError, EOFError, UnsafeServerError)):
+        return Fault.LOST_CONNECTION
+    if not isinstance(error, MySQLError):
+        return Fault.OTHER
+    number = error_number(error)
+    by_number = {
+        DEADLOCK: Fault.DEADLOCK,
+        LOCK_WAIT_TIMEOUT: Fault.LOCK_TIMEOUT,
+        DUPLICATE_KEY: Fault.LOST_RACE,
+    }
+    if number in by_number:
+        return by_number[number]
+    client_side = (
+        _FIRST_CLIENT_ERROR <= number <= _LAST_CLIENT_ERROR or number < _FIRST_SERVER_ERROR
+    )
+    if client_side or number in _GOING_AWAY:
+        return Fault.LOST_CONNECTION
+    state = getattr(error, "sqlstate", None) or ""
+    if number in _CHECK_VIOLATED or state.startswith(_DATA_CLASSES):
+        return Fault.DATA
+    return Fault.OTHER

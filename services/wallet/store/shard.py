@@ -1,0 +1,151 @@
+"""Hold one shard's connections: one that writes, a few that read; reopened when they break."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import asyncmy
+from asyncmy.errors import InterfaceError, OperationalError
+
+from wallet.domain.batch import Batch
+from wallet.store.load import PACKET_TIMEOUT_S, ReadSet, load
+from wallet.store.save import save
+from walletkit.errors import ServiceError
+from walletkit.ids import SLOTS
+from walletkit.sql.literals import id_list
+from walletkit.sql.session import open_session, run_packet
+
+READERS = 4
+"""Most reading connections of a shard; further reads wait."""
+SLOT_ACTIVE = 1
+_BROKEN = (OSError, TimeoutError, EOFError, OperationalError, InterfaceError)
+
+
+class NotOurShardError(Exception):
+    """The database behind a shard's url is not that shard, or is not to be written to."""
+
+
+class Shard:
+    """One shard, as its engine and its queries use it."""
+
+    def __init__(self, number: int, url: str, *, durable: bool) -> None:
+        """Name a shard; nothing is opened yet."""
+        self.number = number
+        self.local_slots: list[bool] = [False] * SLOTS
+        self._url = url
+        self._durable = durable
+        self._epoch = 0
+        self._writer: asyncmy.Connection | None = None
+        self._idle_readers: list[asyncmy.Connection] = []
+        self._reader_slots = asyncio.Semaphore(READERS)
+
+    async def open(self) -> None:
+        """Connect, check that this is the shard, and read which slots it has and at which epoch."""
+        writer = await self._write_connection()
+        async with asyncio.timeout(PACKET_TIMEOUT_S):
+            head, slots = await run_packet(
+                writer, "SELECT shard,epoch FROM head WHERE id=1; SELECT slot,state FROM slots"
+            )
+            await run_packet(writer, "ROLLBACK")
+        if not head or head[0][0] != self.number:
+            message = f"the database of WALLET_SHARD_{self.number}_URL is not shard {self.number}"
+            raise NotOurShardError(message)
+        fenced = [slot for slot, state in slots if state != SLOT_ACTIVE]
+        if fenced:
+            message = f"shard {self.number} is fenced: {len(fenced)} slots are not active"
+            raise NotOurShardError(message)
+        owned = {slot for slot, _ in slots}
+        self._epoch = head[0][1]
+        self.local_slots[:] = [slot in owned for slot in range(SLOTS)]
+
+    async def load(self, needs: ReadSet) -> Batch:
+        """Lock and read what a batch needs; see ``wallet.store.load``."""
+        return await load(await self._write_connection(), self.number, self._epoch, needs)
+
+    async def save(self, batch: Batch) -> int:
+        """Write a batch and commit; see ``wallet.store.save``."""
+        return await save(await self._write_connection(), self._epoch, batch)
+
+    async def rollback(self) -> None:
+        """Undo whatever the writing session holds; drop it if that can't be told to the server."""
+        if self._writer is None:
+            return
+        try:
+            async with asyncio.timeout(PACKET_TIMEOUT_S):
+                await run_packet(self._writer, "ROLLBACK")
+        except Exception:  # noqa: BLE001  # a session that can't roll back must not be used again
+            self.drop_writer()
+
+    def drop_writer(self) -> None:
+        """Give the writing session up; the server rolls back what it had not committed."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    async def ping(self) -> None:
+        """Keep the idle writing session alive, and learn whether the shard answers."""
+        writer = await self._write_connection()
+        async with asyncio.timeout(PACKET_TIMEOUT_S):
+            await run_packet(writer, "SELECT 1; ROLLBACK")
+
+    async def blocked(self, wallet_ids: set[bytes]) -> set[bytes]:
+        """Return those of the wallets that another session holds locked right now."""
+        ids = id_list(wallet_ids)
+        writer = await self._write_connection()
+        async with asyncio.timeout(PACKET_TIMEOUT_S):
+            there, free = await run_packet(
+                writer,
+                f"SELECT wallet_id FROM balances WHERE wallet_id IN ({ids});"
+                f" SELECT wallet_id FROM balances WHERE wallet_id IN ({ids})"
+                " ORDER BY wallet_id FOR UPDATE SKIP LOCKED; ROLLBACK",
+            )
+        return {row[0] for row in there} - {row[0] for row in free}
+
+    async def query(self, sql: str, args: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """Run one reading statement, its ``args`` bound; a broken connection is replaced once.
+
+        Raise ``ServiceError`` SHARD_UNAVAILABLE.
+        """
+        try:
+            return await self._query_once(sql, args)
+        except _BROKEN:
+            self._close_idle()
+        try:
+            return await self._query_once(sql, args)
+        except _BROKEN as error:
+            number = str(self.number)
+            message = f"shard {number} does not answer"
+            raise ServiceError("SHARD_UNAVAILABLE", message, {"shard": number}) from error
+
+    async def _query_once(self, sql: str, args: Sequence[object]) -> list[tuple[object, ...]]:
+        async with self._reader() as reader, reader.cursor() as cursor:
+            await cursor.execute(sql, tuple(args) or None)
+            return list(await cursor.fetchall())
+
+    @asynccontextmanager
+    async def _reader(self) -> AsyncIterator[asyncmy.Connection]:
+        async with asyncio.timeout(PACKET_TIMEOUT_S), self._reader_slots:
+            if self._idle_readers:
+                reader = self._idle_readers.pop()
+            else:
+                reader = await open_session(self._url, autocommit=True, durable=False)
+            try:
+                yield reader
+            except BaseException:
+                reader.close()
+                raise
+            self._idle_readers.append(reader)
+
+    async def _write_connection(self) -> asyncmy.Connection:
+        if self._writer is None:
+            self._writer = await open_session(self._url, autocommit=False, durable=self._durable)
+        return self._writer
+
+    def _close_idle(self) -> None:
+        while self._idle_readers:
+            self._idle_readers.pop().close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.drop_writer()
+        self._close_idle()
