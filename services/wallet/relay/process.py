@@ -1,0 +1,84 @@
+"""Run the relays of all shards and sinks in one process, and the shards' daily upkeep."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import structlog
+
+from wallet.relay.feed import Feed
+from wallet.relay.outbox import Outbox
+from wallet.relay.sinks import Sink, ledger, notify
+from wallet.relay.tail import Tail
+from wallet.settings import Settings
+from wallet.store import partitions
+
+UPKEEP_PERIOD_S = 86_400
+UPKEEP_RETRY_S = 600
+
+log = structlog.get_logger()
+
+
+class Relay:
+    """Every shard x sink: a tail for each shard, a feed for each pair, all independent."""
+
+    def __init__(self, urls: Sequence[str], sinks: Sequence[Sink], *, durable: bool) -> None:
+        """Name shards, in the order of their numbers, and sinks; nothing is opened yet."""
+        self._urls = urls
+        self._sinks = sinks
+        self._durable = durable
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Start everything; it keeps running until ``stop``, whatever is reachable."""
+        for shard, url in enumerate(self._urls):
+            tail = Tail(self._outbox(url, shard))
+            self._spawn(tail.run(), f"tail {shard}")
+            self._spawn(_upkeep(url, shard), f"upkeep {shard}")
+            for sink in self._sinks:
+                feed = Feed(sink, tail, self._outbox(url, shard))
+                self._spawn(feed.run(), f"feed {shard} {sink.name}")
+
+    async def stop(self) -> None:
+        """Stop everything. Nothing is lost: the sinks say where to go on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for sink in self._sinks:
+            await sink.channel.close()
+
+    def _outbox(self, url: str, shard: int) -> Outbox:
+        return Outbox(url, shard, durable=self._durable)
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        # asyncio holds tasks weakly: without the list they could vanish.
+        self._tasks.append(asyncio.create_task(work, name=name))
+
+
+async def run_relay(settings: Settings) -> None:
+    """Relay until SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signal_number, stop.set)
+    sinks = (ledger(settings.ledger_address), notify(settings.notify_address))
+    relay = Relay(settings.shard_urls, sinks, durable=not settings.allow_weak_durability)
+    relay.start()
+    log.info("relaying", shards=len(settings.shard_urls), sinks=[sink.name for sink in sinks])
+    await stop.wait()
+    log.info("stopping")
+    await relay.stop()
+    log.info("stopped")
+
+
+async def _upkeep(url: str, shard: int) -> None:
+    """Make partitions ahead, once a day."""
+    while True:
+        pause = UPKEEP_RETRY_S
+        try:
+            partitions.check(await partitions.extend(url), shard)
+            pause = UPKEEP_PERIOD_S
+        except Exception:  # tried again soon, and reported until it works
+            log.exception("partitions were not extended", shard=shard)
+        await asyncio.sleep(pause)
