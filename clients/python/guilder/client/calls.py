@@ -6,15 +6,15 @@ so that a change whose answer was lost is answered again and not made again.
 
 import random
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypedDict, TypeVar
 from uuid import uuid4
 
 import grpc
 import grpc.aio
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
-from guilder.client.errors import UnavailableError, from_rpc_error
+from guilder.client.errors import DeadlineExceededError, UnavailableError, from_rpc_error
 
 Req = TypeVar("Req")
 Res = TypeVar("Res")
@@ -37,25 +37,38 @@ class CallPolicy:
     max_attempts: int = 5
     first_wait_seconds: float = 0.05
     max_wait_seconds: float = 2.0
+    retry_deadlines: bool = True
 
     def wait_seconds(self, attempt: int) -> float:
         """Return the wait after an attempt, counted from 1: random, up to a bound that doubles."""
         bound = min(self.max_wait_seconds, self.first_wait_seconds * 2 ** (attempt - 1))
         return random.uniform(0, bound)  # noqa: S311 - jitter is no secret
 
+    def once(self) -> "CallPolicy":
+        """Return the policy of calls that would happen twice if they were sent twice."""
+        return replace(self, max_attempts=1)
+
+    def for_proofs(self, timeout_seconds: float) -> "CallPolicy":
+        """Return the policy of calls that read a whole shard: long, and not again when too long."""
+        return replace(self, timeout_seconds=timeout_seconds, retry_deadlines=False)
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Tell whether the same request with the same key may be sent again."""
+        if isinstance(error, DeadlineExceededError):
+            return self.retry_deadlines
+        return isinstance(error, UnavailableError)
+
     def retrying(self) -> AsyncRetrying:
-        """Return the loop that tries again what raised ``UnavailableError``, deadlines included."""
+        """Return the loop that tries again what is transient."""
         return AsyncRetrying(
             stop=stop_after_attempt(self.max_attempts),
             wait=lambda state: self.wait_seconds(state.attempt_number),
-            retry=retry_if_exception_type(UnavailableError),
+            retry=retry_if_exception(self.is_transient),
             reraise=True,
         )
 
 
 DEFAULT_POLICY = CallPolicy()
-ONCE = CallPolicy(max_attempts=1)
-"""For what would happen twice if it was sent twice."""
 
 
 class ChangeOptions(TypedDict, total=False):
@@ -106,14 +119,12 @@ async def call_unary(
     method: grpc.aio.UnaryUnaryMultiCallable[Req, Res],
     request: Req,
     policy: CallPolicy,
-    timeout_seconds: float | None = None,
 ) -> Res:
     """Call until it answers or the policy ends; raise ``GuilderError`` by reason."""
-    timeout = policy.timeout_seconds if timeout_seconds is None else timeout_seconds
     async for attempt in policy.retrying():
         with attempt:
             try:
-                return await method(request, timeout=timeout)
+                return await method(request, timeout=policy.timeout_seconds)
             except grpc.aio.AioRpcError as error:
                 raise from_rpc_error(error) from error
     message = "unreachable: the retry loop ends by return or raise"

@@ -53,7 +53,7 @@ class LedgerClient:
         """
         self._stub = LedgerServiceStub(channel)
         self._policy = policy
-        self._proof_timeout_seconds = proof_timeout_seconds
+        self._proof_policy = policy.for_proofs(proof_timeout_seconds)
 
     def list_entries(
         self,
@@ -100,27 +100,19 @@ class LedgerClient:
     async def get_trial_balance(self, shard: int | None = None) -> GetTrialBalanceResponse:
         """Get debits, credits and net of each kind of account, of a shard or of all."""
         request = GetTrialBalanceRequest(shard=shard)
-        return await call_unary(
-            self._stub.GetTrialBalance, request, self._policy, self._proof_timeout_seconds
-        )
+        return await call_unary(self._stub.GetTrialBalance, request, self._proof_policy)
 
     async def verify_chain(self, shard: int) -> VerifyChainResponse:
         """Walk a shard's records from genesis and list what does not follow."""
         request = VerifyChainRequest(shard=shard)
-        return await call_unary(
-            self._stub.VerifyChain, request, self._policy, self._proof_timeout_seconds
-        )
+        return await call_unary(self._stub.VerifyChain, request, self._proof_policy)
 
     async def verify_transit(self) -> VerifyTransitResponse:
         """Pair what was sent between shards with what has landed."""
         request = VerifyTransitRequest()
-        return await call_unary(
-            self._stub.VerifyTransit, request, self._policy, self._proof_timeout_seconds
-        )
+        return await call_unary(self._stub.VerifyTransit, request, self._proof_policy)
 
     async def reconcile(self, shard: int) -> ReconcileResponse:
         """Compare a shard's balances with the journal at exactly the same record."""
         request = ReconcileRequest(shard=shard)
-        return await call_unary(
-            self._stub.Reconcile, request, self._policy, self._proof_timeout_seconds
-        )
+        return await call_unary(self._stub.Reconcile, request, self._proof_policy)

@@ -11,7 +11,6 @@ import grpc.aio
 
 from guilder.client.calls import (
     DEFAULT_POLICY,
-    ONCE,
     CallPolicy,
     ChangeOptions,
     call_unary,
@@ -81,7 +80,7 @@ class NotifyClient:
         """Delete a subscription. One that is gone at a second attempt was deleted by the first."""
         request = DeleteSubscriptionRequest(subscription_id=subscription_id)
         try:
-            await call_unary(self._stub.DeleteSubscription, request, ONCE)
+            await call_unary(self._stub.DeleteSubscription, request, self._policy.once())
         except UnavailableError:
             try:
                 await call_unary(self._stub.DeleteSubscription, request, self._policy)
@@ -111,8 +110,8 @@ class NotifyClient:
             start_time=to_timestamp(start_time),
             end_time=to_timestamp(end_time),
         )
-        timeout = self._policy.timeout_seconds
-        return (await call_unary(self._stub.ReplayDeliveries, request, ONCE, timeout)).queued
+        once = self._policy.once()
+        return (await call_unary(self._stub.ReplayDeliveries, request, once)).queued
 
     async def watch(
         self,

@@ -1,0 +1,122 @@
+"""Show things: tables for people on a console, JSON for machines, errors with reason and rule.
+
+Text that callers chose is shown with its control characters replaced: it must not drive a terminal.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from rich.table import Table
+
+from guilder.client import Addresses, GuilderError, IdempotencyKeyReusedError, UnavailableError
+from walletkit.money import EXPONENTS, format_minor
+
+PIPE_WIDTH = 140
+"""Columns where the output is no terminal: ids stay whole."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console that takes text literally: no markup in what others wrote."""
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPE_WIDTH
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=width)
+
+
+def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
+    """Return an empty table; the columns named in ``right`` hold numbers."""
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for column in columns:
+        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    return made
+
+
+def plain(text: str) -> str:
+    """Return text with whatever is not printable replaced, so that it can't drive a terminal."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def money(amount_minor: int, currency_code: str) -> str:
+    """Write minor units as people read them; raw, and said so, in an unknown currency."""
+    if currency_code not in EXPONENTS:
+        return f"{amount_minor} minor units"
+    return format_minor(amount_minor, currency_code)
+
+
+def moment(timestamp: Timestamp) -> str:
+    """Write a time in UTC, to the millisecond."""
+    when: datetime = timestamp.ToDatetime(tzinfo=UTC)
+    return when.strftime("%Y-%m-%d %H:%M:%S.") + f"{when.microsecond // 1000:03d}"
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document to stdout."""
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def as_dict(message: Message) -> dict[str, Any]:
+    """Return a message as proto3's JSON has it: lowerCamelCase, int64 as strings, zeros written."""
+    made: dict[str, Any] = MessageToDict(message, always_print_fields_with_no_presence=True)
+    return made
+
+
+def error_dict(error: GuilderError) -> dict[str, Any]:
+    """Return an error for machines."""
+    return {
+        "code": error.code.name,
+        "reason": error.reason,
+        "message": error.message,
+        "metadata": error.metadata,
+        "violations": [
+            {"field": item.field, "description": item.description} for item in error.violations
+        ],
+    }
+
+
+def error_lines(error: GuilderError) -> list[str]:
+    """Return an error for people: reason and message, then fields with rules, or the values."""
+    lines = [f"{error.reason}: {plain(error.message)}"]
+    if error.violations:
+        lines += [f"  {item.field}: {plain(item.description)}" for item in error.violations]
+    else:
+        lines += [f"  {name} = {plain(value)}" for name, value in sorted(error.metadata.items())]
+    return lines
+
+
+def show_error(
+    error: GuilderError, *, as_json: bool, key: str | None, addresses: Addresses
+) -> None:
+    """Show an error: as JSON on stdout, or on stderr with a hint of what to do."""
+    if as_json:
+        print_json({"error": error_dict(error) | ({"idempotencyKey": key} if key else {})})
+        return
+    err = console(stderr=True)
+    first, *rest = error_lines(error)
+    err.print(f"error: {first}", style="red")
+    for line in rest:
+        err.print(line)
+    for line in _hints(error, key, addresses):
+        err.print(line, style="dim")
+
+
+def _hints(error: GuilderError, key: str | None, addresses: Addresses) -> list[str]:
+    if isinstance(error, UnavailableError):
+        where = f"wallet {addresses.wallet}, ledger {addresses.ledger}, notify {addresses.notify}"
+        hints = [f"Is the suite up (`make up`)? Addresses: {where}."]
+        if key:
+            hints.append(f"It may have been done. Run the same command again with --key {key}")
+        return hints
+    if isinstance(error, IdempotencyKeyReusedError):
+        return ["This key belongs to another request: leave --key out, or choose a fresh one."]
+    return []
+
+
+def pairs(values: Mapping[str, str]) -> str:
+    """Write metadata on one line."""
+    return ", ".join(f"{plain(name)}={plain(value)}" for name, value in sorted(values.items()))
