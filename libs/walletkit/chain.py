@@ -1,6 +1,7 @@
 """Hash a shard's records into a chain. Pure.
 
-``hash(n) = SHA-256(hash(n-1) || SHA-256(payload))``; the genesis hash names the shard, so that streams can't be swapped.
+``hash(n) = SHA-256(hash(n-1) || SHA-256(payload))``. The genesis hash names the shard, so that
+streams can't be swapped.
 """
 
 import hashlib

@@ -1,6 +1,7 @@
 """Convert the times in use. Pure; nobody decides anything by this process's own clock.
 
-Inside, a time is an ``int`` of microseconds since 1970-01-01 UTC: it compares, hashes and encodes the same everywhere.
+Inside, a time is an ``int`` of microseconds since 1970-01-01 UTC: it compares, hashes and encodes
+the same everywhere.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,10 @@ def to_datetime(time_us: int) -> datetime:
 
 
 def to_us(moment: datetime) -> int:
-    """Return a datetime as microseconds since 1970; a naive one is taken as UTC, which is what the shards speak."""
+    """Return a datetime as microseconds since 1970.
+
+    A naive one is taken as UTC, which is what the shards speak.
+    """
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // _MICROSECOND

@@ -1,6 +1,7 @@
 """The one catalogue of errors that callers see. Pure: no gRPC here, so that domains can use it.
 
-``ServiceError`` carries a reason of the catalogue; one interceptor (walletkit.rpc) turns it into ``google.rpc.Status``.
+``ServiceError`` carries a reason of the catalogue; one interceptor (walletkit.rpc) turns it into
+``google.rpc.Status``.
 """
 
 from collections.abc import Mapping
@@ -49,9 +50,7 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             "The key was used for another request. Use a fresh key.",
         ),
         "WALLET_FROZEN": Entry(Code.FAILED_PRECONDITION, "The wallet is frozen."),
-        "WALLET_CLOSED": Entry(
-            Code.FAILED_PRECONDITION, "The wallet is closed, for good."
-        ),
+        "WALLET_CLOSED": Entry(Code.FAILED_PRECONDITION, "The wallet is closed, for good."),
         "WALLET_NOT_FROZEN": Entry(
             Code.FAILED_PRECONDITION, "Only a frozen wallet can be unfrozen."
         ),
@@ -88,8 +87,18 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             Code.UNAVAILABLE,
             "The connection broke at the commit. Retry with the same key to learn the outcome.",
         ),
-        "LEDGER_UNAVAILABLE": Entry(
-            Code.UNAVAILABLE, "The ledger does not answer. Retry later."
+        "LEDGER_UNAVAILABLE": Entry(Code.UNAVAILABLE, "The ledger does not answer. Retry later."),
+        "NOTIFY_UNAVAILABLE": Entry(
+            Code.UNAVAILABLE,
+            "Notify's Redis or database does not answer. Retry later with the same key.",
+        ),
+        "SUBSCRIPTION_LIMIT": Entry(
+            Code.FAILED_PRECONDITION,
+            "There are as many subscriptions as allowed. Delete one first.",
+        ),
+        "REPLAY_TOO_LARGE": Entry(
+            Code.FAILED_PRECONDITION,
+            "The time range holds more events than one replay may queue. Choose a shorter one.",
         ),
         "SHUTTING_DOWN": Entry(
             Code.UNAVAILABLE,
@@ -122,9 +131,7 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             Code.FAILED_PRECONDITION,
             "A record's balance-after is not what the journal gives.",
         ),
-        "INTERNAL": Entry(
-            Code.INTERNAL, "A fault of ours; the log has it under the request id."
-        ),
+        "INTERNAL": Entry(Code.INTERNAL, "A fault of ours; the log has it under the request id."),
     }
 )
 
@@ -138,7 +145,10 @@ class FieldViolation:
 
 
 class ServiceError(Exception):
-    """An error that the caller gets: a reason of the catalogue, a sentence, and values for machines."""
+    """An error that the caller gets.
+
+    A reason of the catalogue, a sentence, and values for machines.
+    """
 
     def __init__(
         self,

@@ -1,8 +1,9 @@
 """Make, read and write ids. Pure: may be used from every room, imports nothing of ours.
 
-An id is 16 bytes, laid out as a UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, version, the 12-bit *slot* in
-``rand_a``, variant, 62 random bits. So ids sort by time, and an id routes by itself. System wallets have ids of their own
-form, which begin with a zero byte; no UUIDv7 made after 1970 does.
+An id is 16 bytes, laid out as a UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, version,
+the 12-bit *slot* in ``rand_a``, variant, 62 random bits. So ids sort by time, and an id routes by
+itself. System wallets have ids of their own form, which begin with a zero byte; no UUIDv7 made
+after 1970 does.
 """
 
 import hashlib
@@ -20,7 +21,10 @@ _RANDOM_IDS = 512
 
 
 class SystemKind(IntEnum):
-    """Which part of the outside a system wallet stands for (design: one of each per shard and currency)."""
+    """Which part of the outside a system wallet stands for (design.
+
+    One of each per shard and currency).
+    """
 
     WORLD = 1
     FEES = 2
@@ -30,7 +34,10 @@ class SystemKind(IntEnum):
 
 
 class _RandomPool:
-    """Draw random bytes for many ids at once: a system call for each id would show on the hot path."""
+    """Draw random bytes for many ids at once.
+
+    A system call for each id would show on the hot path.
+    """
 
     def __init__(self) -> None:
         self._bytes = b""
@@ -67,10 +74,7 @@ def slot_of(id_: bytes) -> int:
 
 def slot_of_account(account_id: str) -> int:
     """Return the slot of an account: the first 8 hex digits of its MD5, modulo 4,096."""
-    return (
-        int(hashlib.md5(account_id.encode(), usedforsecurity=False).hexdigest()[:8], 16)
-        % SLOTS
-    )
+    return int(hashlib.md5(account_id.encode(), usedforsecurity=False).hexdigest()[:8], 16) % SLOTS
 
 
 def time_ms_of(id_: bytes) -> int:
@@ -99,7 +103,10 @@ def parse_id(text: str) -> bytes:
 
 
 def system_wallet_id(kind: SystemKind, shard: int, currency_code: str) -> bytes:
-    """Return the id of a system wallet: 00, kind, shard in two bytes, currency padded with NUL to twelve."""
+    """Return the id of a system wallet.
+
+    00, kind, shard in two bytes, currency padded with NUL to twelve.
+    """
     return (
         bytes((0, kind))
         + shard.to_bytes(2, "big")
@@ -127,12 +134,7 @@ def parse_wallet_id(text: str) -> bytes:
     if not text.startswith("sys:"):
         return parse_id(text)
     _, shard, kind, currency_code = text.split(":")
-    if not (
-        shard.isascii()
-        and shard.isdigit()
-        and kind.islower()
-        and currency_code.isupper()
-    ):
+    if not (shard.isascii() and shard.isdigit() and kind.islower() and currency_code.isupper()):
         message = "not a system wallet"
         raise ValueError(message)
     try:

@@ -1,7 +1,8 @@
 """Know currencies and the bounds of amounts. Pure.
 
-Source of the table: ISO 4217 maintenance agency, list one (active codes), with the minor units it gives. Codes without
-minor units (gold, test codes, bond units) are left out: nothing can be counted in them.
+Source of the table: ISO 4217 maintenance agency, list one (active codes), with the minor units it
+gives. Codes without minor units (gold, test codes, bond units) are left out: nothing can be counted
+in them.
 """
 
 from collections.abc import Mapping
@@ -29,11 +30,7 @@ _BY_EXPONENT = {
 }
 
 EXPONENTS: Mapping[str, int] = MappingProxyType(
-    {
-        code: exponent
-        for exponent, codes in _BY_EXPONENT.items()
-        for code in codes.split()
-    }
+    {code: exponent for exponent, codes in _BY_EXPONENT.items() for code in codes.split()}
 )
 """Number of decimal digits of each known currency."""
 
@@ -44,7 +41,10 @@ def is_known(currency_code: str) -> bool:
 
 
 def format_minor(amount_minor: int, currency_code: str) -> str:
-    """Write minor units as a decimal of the major unit, for people: ``-1234, EUR`` gives ``-12.34``."""
+    """Write minor units as a decimal of the major unit, for people.
+
+    ``-1234, EUR`` gives ``-12.34``.
+    """
     exponent = EXPONENTS[currency_code]
     digits = str(abs(amount_minor)).rjust(exponent + 1, "0")
     sign = "-" if amount_minor < 0 else ""

@@ -1,14 +1,14 @@
 """The one place where errors become gRPC statuses; handlers raise and never abort.
 
-It also gives each call a request id, taken from the caller's ``x-request-id`` where that is well-formed, and binds it
-to the log.
+It also gives each call a request id, taken from the caller's ``x-request-id`` where that is well-
+formed, and binds it to the log.
 """
 
 import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias, cast
 
 import grpc
 import grpc.aio
@@ -61,14 +61,15 @@ def request_id_of(context: Context) -> str:
     return secrets.token_hex(8)
 
 
-def _wrap(handler: Any, method: str) -> Method:
+def _wrap(handler: Method, method: str) -> Method:
     if handler.unary_unary:
         return _rebuild(handler, unary_unary=_unary(handler.unary_unary, method))
     if handler.stream_unary:
         return _rebuild(handler, stream_unary=_unary(handler.stream_unary, method))
     if handler.unary_stream:
         return _rebuild(handler, unary_stream=_stream(handler.unary_stream, method))
-    return _rebuild(handler, stream_stream=_stream(handler.stream_stream, method))
+    call = cast("Handler", handler.stream_stream)
+    return _rebuild(handler, stream_stream=_stream(call, method))
 
 
 def _rebuild(handler: Method, **behaviour: Handler) -> Method:
@@ -83,7 +84,7 @@ def _rebuild(handler: Method, **behaviour: Handler) -> Method:
 
 
 def _unary(call: Handler, method: str) -> Handler:
-    async def answer(request: Any, context: Context) -> Any:
+    async def answer(request: object, context: Context) -> object:
         try:
             return await call(request, context)
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the caller gets a status
@@ -93,7 +94,7 @@ def _unary(call: Handler, method: str) -> Handler:
 
 
 def _stream(call: Handler, method: str) -> Handler:
-    async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
+    async def answer(request: object, context: Context) -> AsyncIterator[object]:
         try:
             async for response in call(request, context):
                 yield response
@@ -104,7 +105,10 @@ def _stream(call: Handler, method: str) -> Handler:
 
 
 async def _abort(context: Context, error: Exception, method: str) -> NoReturn:
-    """End the call with the error's status; what is not ours to explain becomes INTERNAL and is logged."""
+    """End the call with the error's status.
+
+    What is not ours to explain becomes INTERNAL and is logged.
+    """
     if isinstance(error, grpc.aio.AbortError):
         raise error
     if not isinstance(error, ServiceError):

@@ -1,6 +1,7 @@
 """Run a gRPC service: health, reflection, readiness, and an end that loses no call.
 
-On SIGTERM or SIGINT health turns NOT_SERVING, calls in flight finish, the caller's queues drain: within 5 s in all.
+On SIGTERM or SIGINT health turns NOT_SERVING, calls in flight finish, the caller's queues drain:
+within 5 s in all.
 """
 
 import asyncio
@@ -20,8 +21,8 @@ READY_POLL_S = 0.2
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 KEEPALIVE_MS = 65_000
 MAX_PENDING_CALLS = 20_000
-"""Calls that gRPC holds for handlers. At its default of 1,000 it cancels some at random beyond that;
-our own queues are shorter, and shed load with UNAVAILABLE, which says that a retry is safe."""
+"""Calls that gRPC holds for handlers. Beyond its default of 1,000 it cancels some at random; our own
+queues are shorter, and shed load with UNAVAILABLE, which says that a retry is safe."""
 
 OPTIONS = (
     ("grpc.so_reuseport", 1),
@@ -69,7 +70,7 @@ async def serve(
         async with asyncio.timeout(DRAIN_S):
             await drain()
     except TimeoutError:
-        log.error("queues did not drain in time", limit_s=DRAIN_S)
+        log.warning("queues did not drain in time", limit_s=DRAIN_S)
     log.info("stopped")
 
 

@@ -1,13 +1,17 @@
 """Write values into SQL text. The one place where a packet's literals are made.
 
-Only integers and bytes can be written, as digits and ``x'hex'``: no quoting, so nothing to escape (store of the design).
+Only integers and bytes can be written, as digits and ``x'hex'``: no quoting, so nothing to escape
+(store of the design).
 """
 
 from collections.abc import Iterable
 
 
 def literal(value: int | bytes) -> str:
-    """Write one value. Raise ``TypeError`` for anything but ``int`` and ``bytes``; a ``bool`` is refused too."""
+    """Write one value.
+
+    Raise ``TypeError`` for anything but ``int`` and ``bytes``; a ``bool`` is refused too.
+    """
     kind = type(value)
     if kind is int:
         return str(value)

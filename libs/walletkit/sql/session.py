@@ -1,7 +1,8 @@
 """Open sessions on a MySQL-speaking database, with the settings that the money depends on.
 
-A session that does not have them is refused, and so is a server that may lose what it acknowledged (design: READ
-COMMITTED, strict mode, durable log and binlog). Works with MariaDB 10.6+ and MySQL 8+.
+A session that does not have them is refused, and so is a server that may lose what it acknowledged
+(design: READ COMMITTED, strict mode, durable log and binlog). Works with MariaDB 10.6+ and MySQL
+8+.
 """
 
 import asyncio
@@ -15,7 +16,10 @@ from asyncmy.errors import MySQLError
 CONNECT_TIMEOUT_S = 3
 LOCK_WAIT_TIMEOUT_S = 2
 IDLE_TIMEOUT_S = 60
-"""``wait_timeout`` of a session: the server drops one that is silent for longer. Loops ping well within it."""
+"""``wait_timeout`` of a session.
+
+The server drops one that is silent for longer. Loops ping well within it.
+"""
 
 DUPLICATE_KEY = 1062
 LOCK_WAIT_TIMEOUT = 1205
@@ -44,11 +48,7 @@ def parse_url(url: str) -> Address:
     """Read ``mysql://user:password@host:port/database``. Raise ``ValueError`` for anything else."""
     parts = urlsplit(url)
     database = parts.path.lstrip("/")
-    if (
-        parts.scheme != "mysql"
-        or not parts.hostname
-        or not database.replace("_", "").isalnum()
-    ):
+    if parts.scheme != "mysql" or not parts.hostname or not database.replace("_", "").isalnum():
         message = "a database url is mysql://user:password@host:port/database"
         raise ValueError(message)
     return Address(
@@ -60,10 +60,10 @@ def parse_url(url: str) -> Address:
     )
 
 
-async def open_session(
-    url: str, *, autocommit: bool, durable: bool = True
-) -> asyncmy.Connection:
-    """Connect, set the session up and check it. Raise ``OSError``, ``MySQLError`` or ``UnsafeServerError``.
+async def open_session(url: str, *, autocommit: bool, durable: bool = True) -> asyncmy.Connection:
+    """Connect, set the session up and check it.
+
+    Raise ``OSError``, ``MySQLError`` or ``UnsafeServerError``.
 
     ``durable=False`` accepts a server that may lose acknowledged commits when it crashes.
     """
@@ -86,9 +86,7 @@ async def create_database(url: str) -> None:
     connection = await _connect(address, None, autocommit=True)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await run_packet(
-                connection, f"CREATE DATABASE IF NOT EXISTS `{address.database}`"
-            )
+            await run_packet(connection, f"CREATE DATABASE IF NOT EXISTS `{address.database}`")
     finally:
         connection.close()
 
@@ -96,7 +94,8 @@ async def create_database(url: str) -> None:
 async def run_packet(connection: asyncmy.Connection, sql: str) -> list[Rows]:
     """Send statements as one packet and return the rows of each that has any, in order.
 
-    The caller sets the deadline. After ANY error the session must be rolled back or dropped before it is used again.
+    The caller sets the deadline. After ANY error the session must be rolled back or dropped before
+    it is used again.
     """
     results: list[Rows] = []
     async with connection.cursor() as cursor:
@@ -143,7 +142,8 @@ async def _prepare(connection: asyncmy.Connection) -> None:
         "eq_range_index_dive_limit=1",
     ]
     if "MariaDB" in version:
-        # At its default of 1000 a long IN list becomes a join, which locks in list order and deadlocks.
+        # At its default of 1000 a long IN list becomes a join, which locks in list order and
+        # deadlocks.
         settings.append("in_predicate_conversion_threshold=0")
     await run_packet(connection, "; ".join(f"SET {setting}" for setting in settings))
     isolation = "@@tx_isolation" if "MariaDB" in version else "@@transaction_isolation"

@@ -7,7 +7,10 @@ import structlog
 
 
 def setup(level: str, service: str) -> None:
-    """Log at ``level`` and above; each line carries time, level, service and what the context binds."""
+    """Log at ``level`` and above.
+
+    Each line carries time, level, service and what the context binds.
+    """
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -16,9 +19,7 @@ def setup(level: str, service: str) -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(
-            logging.getLevelName(level)
-        ),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         logger_factory=structlog.PrintLoggerFactory(sys.stdout),
         cache_logger_on_first_use=True,
     )

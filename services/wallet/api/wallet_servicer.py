@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import grpc.aio
 
@@ -276,7 +276,8 @@ class WalletServicer(stubs.WalletServiceServicer):
 
 def _deadline(context: Context) -> float:
     """Return when the caller stops waiting, by ``time.monotonic``."""
-    remaining = context.time_remaining()
+    # None without a deadline, whatever the stubs say.
+    remaining = cast("float | None", context.time_remaining())
     return time.monotonic() + (DEFAULT_DEADLINE_S if remaining is None else remaining)
 
 
