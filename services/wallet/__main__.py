@@ -7,6 +7,7 @@ import uvloop
 
 from wallet.settings import Settings, SettingsError, load
 from wallet.store import bootstrap
+from walletkit.rpc.workers import run_workers
 from walletkit.telemetry import log
 
 COMMANDS = {
@@ -38,6 +39,9 @@ def _run(command: str, settings: Settings) -> None:
         return
     from wallet import wiring  # noqa: PLC0415  # migrate needs neither gRPC nor the engine
 
+    if command == "serve" and settings.workers > 1:
+        worker = (sys.executable, "-m", "wallet", "serve")
+        sys.exit(uvloop.run(run_workers(settings.workers, worker, {"WALLET_WORKERS": "1"})))
     uvloop.run(wiring.serve(settings) if command == "serve" else wiring.relay(settings))
 
 

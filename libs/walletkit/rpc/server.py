@@ -21,8 +21,8 @@ READY_POLL_S = 0.2
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 KEEPALIVE_MS = 65_000
 MAX_PENDING_CALLS = 20_000
-"""Calls that gRPC holds for handlers. Beyond its default of 1,000 it cancels some at random; our own
-queues are shorter, and shed load with UNAVAILABLE, which says that a retry is safe."""
+"""Calls that gRPC holds for handlers. Beyond its default of 1,000 it cancels some at random; our
+own queues are shorter, and shed load with UNAVAILABLE, which says that a retry is safe."""
 
 OPTIONS = (
     ("grpc.so_reuseport", 1),
