@@ -47,7 +47,7 @@ class Tries:
     reruns: int = 0
     timeouts: int = 0
     saving: bool = False
-    """Whether a commit may have happened without our knowing."""
+    """Whether the present attempt has come to its commit."""
 
 
 class BatchRun:
@@ -95,6 +95,7 @@ class BatchRun:
                 return
 
     async def _attempt(self, items: Sequence[Item], tries: Tries) -> None:
+        tries.saving = False
         commands = [item.command for item in items]
         needs = read_set(commands, self._shard.local_slots)
         counterparties = await self._counterparties.look_up(needs.counterparties)
@@ -107,18 +108,27 @@ class BatchRun:
         else:
             await self._shard.rollback()
             seq = batch.seq
-        self._on_commit(batch)
+        self._tell(batch)
         for item, outcome in zip(items, outcomes, strict=True):
             item.answer(outcome, seq)
+
+    def _tell(self, batch: Batch) -> None:
+        """Send off the legs of a committed batch; what fails here, the sweep makes good."""
+        try:
+            self._on_commit(batch)
+        except Exception:
+            log.exception("legs were not sent", shard=self._shard.number)
 
     async def _recover(self, items: list[Item], fault: Fault, tries: Tries) -> list[Item]:
         """Return what is to be run again; the rest is answered or parked."""
         if fault is Fault.LOST_CONNECTION:
             self._shard.drop_writer()
+            for item in items:
+                item.maybe_committed = item.maybe_committed or tries.saving
         else:
             await self._shard.rollback()
         if fault is Fault.STALE_EPOCH:
-            self._give_up(items, self._lost(tries))
+            self._unavailable(items, "has another owner")
             raise ShardLostError
         if fault is Fault.OTHER:
             self._give_up(items, _internal())
@@ -127,7 +137,7 @@ class BatchRun:
             return await self._split(items)
         tries.reruns += 1
         if tries.reruns > MAX_RERUNS:
-            return await self._exhausted(items, fault, tries)
+            return await self._exhausted(items, fault)
         if fault is Fault.LOCK_TIMEOUT:
             tries.timeouts += 1
             if tries.timeouts >= TIMEOUTS_BEFORE_PARKING:
@@ -144,10 +154,10 @@ class BatchRun:
         await self.commit(items[:half])
         return items[half:]
 
-    async def _exhausted(self, items: list[Item], fault: Fault, tries: Tries) -> list[Item]:
+    async def _exhausted(self, items: list[Item], fault: Fault) -> list[Item]:
         if fault is Fault.LOST_RACE:
             return await self._split(items)
-        self._give_up(items, self._lost(tries))
+        self._unavailable(items, "does not answer")
         if fault is Fault.LOST_CONNECTION:
             raise ShardLostError
         return []
@@ -186,7 +196,7 @@ class BatchRun:
             if not blocked.intersection(_locks(item.command)):
                 free.append(item)
             elif item.parks >= MAX_PARKS:
-                self._give_up([item], self._locked())
+                self._unavailable([item], "has the wallet locked by another session")
             else:
                 item.parks += 1
                 self._park(item)
@@ -196,18 +206,9 @@ class BatchRun:
         for item in items:
             item.answer(outcome, 0)
 
-    def _lost(self, tries: Tries) -> ServiceError:
-        number = str(self._shard.number)
-        if tries.saving:
-            message = f"the connection to shard {number} broke at a commit; retry with the same key"
-            return ServiceError("OUTCOME_UNKNOWN", message, {"shard": number})
-        message = f"shard {number} does not answer; nothing was changed"
-        return ServiceError("SHARD_UNAVAILABLE", message, {"shard": number})
-
-    def _locked(self) -> ServiceError:
-        number = str(self._shard.number)
-        message = f"a wallet on shard {number} is locked by another session; nothing was changed"
-        return ServiceError("SHARD_UNAVAILABLE", message, {"shard": number})
+    def _unavailable(self, items: Sequence[Item], why: str) -> None:
+        for item in items:
+            item.unavailable(self._shard.number, why)
 
 
 def _locks(command: Command) -> tuple[bytes, ...]:
@@ -222,7 +223,7 @@ def _locks(command: Command) -> tuple[bytes, ...]:
 
 
 def _internal() -> ServiceError:
-    return ServiceError("INTERNAL", "the command could not be carried out; nothing was changed")
+    return ServiceError("INTERNAL", "the command could not be carried out")
 
 
 async def _pause(reruns: int) -> None:

@@ -161,9 +161,8 @@ class ShardLoop:
         self._fail_queue()
 
     def _fail_queue(self) -> None:
-        error = self.unavailable()
         while self._queue:
-            self._queue.popleft().answer(error, 0)
+            self._queue.popleft().unavailable(self.shard.number, "does not answer")
 
     def _enqueue(self, item: Item) -> None:
         self._queue.append(item)
@@ -179,7 +178,7 @@ class ShardLoop:
         if self.up:
             self._enqueue(item)
         else:
-            item.answer(self.unavailable(), 0)
+            item.unavailable(self.shard.number, "does not answer")
 
     async def _collect(self) -> list[Item]:
         """Wait for commands, under load a little longer for more, and take what fits in a batch."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from wallet.domain.commands import Command, Transfer
 from wallet.domain.outcome import Outcome
+from walletkit.errors import ServiceError
 
 COMMAND_BYTES = 250
 """What a command adds to a batch besides the caller's own bytes."""
@@ -23,7 +24,7 @@ class Answer(NamedTuple):
 class Item:
     """A command in the queue."""
 
-    __slots__ = ("command", "deadline", "future", "parks", "size")
+    __slots__ = ("command", "deadline", "future", "maybe_committed", "parks", "size")
 
     def __init__(self, command: Command, future: asyncio.Future[Answer], deadline: float) -> None:
         """Queue a command until ``deadline``, by ``time.monotonic``.
@@ -33,10 +34,22 @@ class Item:
         self.command = command
         self.future = future
         self.deadline = deadline
+        self.maybe_committed = False
         self.parks = 0
         self.size = COMMAND_BYTES
         if isinstance(command, Transfer):
             self.size += len(command.opaque)
+
+    def unavailable(self, shard: int, why: str) -> None:
+        """Tell the caller that the shard can't be used, and whether that leaves a doubt."""
+        number = str(shard)
+        if self.maybe_committed:
+            message = f"the connection to shard {number} broke at a commit; retry with the same key"
+            error = ServiceError("OUTCOME_UNKNOWN", message, {"shard": number})
+        else:
+            message = f"shard {number} {why}; nothing was changed"
+            error = ServiceError("SHARD_UNAVAILABLE", message, {"shard": number})
+        self.answer(error, 0)
 
     def answer(self, outcome: Outcome, seq: int) -> None:
         """Tell the caller, if there still is one."""

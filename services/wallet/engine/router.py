@@ -7,7 +7,12 @@ from collections.abc import Sequence
 import structlog
 
 from wallet.domain.batch import Batch
-from wallet.domain.commands import ChangeStatus, Command, TransactionState
+from wallet.domain.commands import (
+    ChangeStatus,
+    Command,
+    TransactionState,
+    WalletChangeKind,
+)
 from wallet.domain.outcome import Posted, WalletSet
 from wallet.engine.counterparties import STATUS_TTL_S, Counterparties, Reader
 from wallet.engine.group_commit import ShardLoop
@@ -117,7 +122,7 @@ class Router:
     async def _barrier(self, command: ChangeStatus) -> None:
         """Let every batch that may have seen the old status end: nothing passes after the reply."""
         self.counterparties.forget(command.wallet_id)
-        if len(self.loops) == 1:
+        if len(self.loops) == 1 or command.kind == WalletChangeKind.UNFROZEN:
             return
         # Other processes believe what they have read for so long.
         await asyncio.sleep(STATUS_TTL_S)
