@@ -1,6 +1,11 @@
-"""Ask a process whether it is ready. A probe returns quietly, or raises NotReadyError."""
+"""Ask a process whether it is ready. A probe returns quietly, or raises NotReadyError.
 
+Each takes the process's pid last, which only the probe of one that does not listen needs.
+"""
+
+import signal
 import subprocess
+from pathlib import Path
 
 import grpc
 import redis
@@ -16,7 +21,7 @@ class NotReadyError(Exception):
     """The process does not answer yet, or answers that it can't serve."""
 
 
-def database(port: int) -> None:
+def database(port: int, _pid: int) -> None:
     """Run a statement by the way that the services use: TCP on loopback, no password."""
     run_sql(port, "SELECT 1")
 
@@ -41,7 +46,7 @@ def run_sql(port: int, statement: str) -> str:
     return done.stdout
 
 
-def redis_server(port: int) -> None:
+def redis_server(port: int, _pid: int) -> None:
     """Send PING; while Redis still loads its file it answers with an error, which is not ready."""
     client = redis.Redis(
         host=LOOPBACK,
@@ -57,7 +62,7 @@ def redis_server(port: int) -> None:
         client.close()
 
 
-def grpc_health(port: int) -> None:
+def grpc_health(port: int, _pid: int) -> None:
     """Check the overall health of a service; anything but SERVING is not ready."""
     with grpc.insecure_channel(f"{LOOPBACK}:{port}") as channel:
         # Called by name: the stub that is installed has no types.
@@ -75,5 +80,15 @@ def grpc_health(port: int) -> None:
         raise NotReadyError(f"health is {status}")
 
 
-def alive() -> None:
-    """Accept a process that serves nobody: that it runs is checked everywhere anyway."""
+def handles_sigterm(pid: int) -> None:
+    """Accept a process that listens nowhere once it can stop gracefully.
+
+    A process of ours installs that handler when its settings are read and its work begins.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError as error:
+        raise NotReadyError("it has ended") from error
+    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
+    if not int(caught, 16) >> (signal.SIGTERM - 1) & 1:
+        raise NotReadyError("it is still starting")

@@ -19,6 +19,8 @@ from walletkit.stack.errors import StackError
 
 POLL_SECONDS = 0.05
 TAIL_LINES = 20
+# A log that has grown beyond this begins anew at the next start; one older is kept.
+LOG_LIMIT_BYTES = 64 * 2**20
 KILL_WAIT_SECONDS = 5
 # Debian keeps servers where a plain user's PATH does not look.
 SERVER_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -26,14 +28,14 @@ SERVER_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What one process of the suite runs; `probe` returns quietly once it answers."""
+    """What one process of the suite runs; `probe(pid)` returns quietly once it answers."""
 
     name: str
     argv: tuple[str, ...]
     executable: str
     folder: Path
     log: Path
-    probe: Callable[[], None]
+    probe: Callable[[int], None]
     port: int | None = None
     port_setting: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
@@ -96,6 +98,8 @@ def spawn(spec: Spec) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, its output appended to its log."""
     spec.folder.mkdir(parents=True, exist_ok=True)
     spec.log.parent.mkdir(parents=True, exist_ok=True)
+    if spec.log.exists() and spec.log.stat().st_size > LOG_LIMIT_BYTES:
+        spec.log.replace(spec.log.with_suffix(".old.log"))
     with spec.log.open("ab") as log:
         return subprocess.Popen(
             spec.argv,

@@ -1,9 +1,10 @@
 """Start and stop processes and keep the state file true; knows nothing of what they do."""
 
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 from walletkit.stack import process
 from walletkit.stack.errors import StackError
@@ -24,6 +25,7 @@ class Runner:
         self._state = state
         self._report = report
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._abandoned = threading.Event()
 
     def identity(self, name: str) -> Identity | None:
         """Return which process runs under a name; None when it is stopped or died."""
@@ -42,15 +44,10 @@ class Runner:
 
     def start(self, specs: Sequence[Spec]) -> None:
         """Start processes side by side and wait until each is ready."""
-        if not specs:
-            return
-        with ThreadPoolExecutor(max_workers=len(specs)) as pool:
-            for _ in pool.map(_prepare, specs):
-                pass
-            for spec in specs:
-                self._spawn(spec)
-            for _ in pool.map(self._wait_ready, specs):
-                pass
+        self._together(_prepare, specs)
+        for spec in specs:
+            self._spawn(spec)
+        self._together(self._wait_ready, specs)
 
     def stop(self, specs: Sequence[Spec]) -> list[str]:
         """Stop processes side by side and return the names of those that ran."""
@@ -62,16 +59,34 @@ class Runner:
             self._state.remove(spec.name)
         return [spec.name for spec, was_running in zip(specs, ran, strict=True) if was_running]
 
-    def run_to_end(self, spec: Spec) -> None:
-        """Run a command that ends by itself; StackError when it fails or takes too long."""
+    def run_to_end(self, specs: Sequence[Spec]) -> None:
+        """Run commands that end by themselves, side by side; StackError when one fails."""
+        self._together(self._run_one, specs)
+
+    def _together(self, action: Callable[[Spec], None], specs: Sequence[Spec]) -> None:
+        """Do this for all at once; the first failure, or Ctrl-C, ends the wait for the others."""
+        if not specs:
+            return
+        self._abandoned.clear()
+        with ThreadPoolExecutor(max_workers=len(specs)) as pool:
+            try:
+                for future in as_completed(pool.submit(action, spec) for spec in specs):
+                    future.result()
+            except BaseException:
+                self._abandoned.set()
+                raise
+
+    def _run_one(self, spec: Spec) -> None:
         begin = time.monotonic()
-        child = process.spawn(spec)
-        try:
-            status = child.wait(self._settings.start_timeout_seconds)
-        except BaseException:
-            child.kill()
-            child.wait()
-            raise
+        limit = self._settings.start_timeout_seconds
+        with process.spawn(spec) as child:
+            while (status := child.poll()) is None:
+                late = time.monotonic() - begin > limit
+                if late or self._abandoned.wait(process.POLL_SECONDS):
+                    child.kill()
+                    raise StackError(
+                        _failure(spec, f"was ended after {limit} s" if late else "was ended")
+                    )
         if status != 0:
             raise StackError(_failure(spec, f"failed with exit code {status}"))
         self._report(f"{spec.name:<15} done    {time.monotonic() - begin:.1f} s")
@@ -89,18 +104,19 @@ class Runner:
         """Probe until the process answers; StackError when it ends or the time is over."""
         begin = time.monotonic()
         limit = self._settings.start_timeout_seconds
-        while True:
-            status = self._children[spec.name].poll()
-            if status is not None:
+        child = self._children[spec.name]
+        while not self._abandoned.wait(process.POLL_SECONDS):
+            if (status := child.poll()) is not None:
                 raise StackError(_failure(spec, f"ended with exit code {status}"))
             try:
-                spec.probe()
+                spec.probe(child.pid)
                 break
             except NotReadyError as error:
                 if time.monotonic() - begin > limit:
                     reason = f"is not ready after {limit} s ({error})"
                     raise StackError(_failure(spec, reason)) from error
-            time.sleep(process.POLL_SECONDS)
+        else:
+            return
         where = "" if spec.port is None else f"{LOOPBACK}:{spec.port}"
         self._report(f"{spec.name:<15} ready   {time.monotonic() - begin:.1f} s  {where}".rstrip())
 

@@ -79,7 +79,7 @@ def _service(
         executable=sys.executable,
         folder=settings.run_dir,
         log=settings.run_dir / "log" / f"{name}.log",
-        probe=probes.alive if port is None else partial(probes.grpc_health, port),
+        probe=probes.handles_sigterm if port is None else partial(probes.grpc_health, port),
         port=port,
         port_setting=f"GUILDER_{name.upper()}_PORT",
         env=_own(environment(settings), prefix=f"{arguments[0].upper()}_"),

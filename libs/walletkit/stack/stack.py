@@ -84,8 +84,7 @@ class Stack:
     def migrate(self) -> None:
         """Create the databases that are missing and bring every schema up to date."""
         with self._locked():
-            for spec in services.migrations(self.settings):
-                self._runner.run_to_end(spec)
+            self._runner.run_to_end(services.migrations(self.settings))
 
     def stop(self, *names: str) -> list[str]:
         """Stop these processes (all without names), services before databases; data stay."""
@@ -172,9 +171,9 @@ class Stack:
             try:
                 self._runner.start([spec for spec in specs if spec.name in self.databases])
                 if waiting and migrate:
-                    for spec in services.migrations(self.settings):
-                        self._runner.run_to_end(spec)
-                self._runner.start(waiting)
+                    self._runner.run_to_end(services.migrations(self.settings))
+                self._runner.start([spec for spec in waiting if spec.name != services.RELAY])
+                self._runner.start([spec for spec in waiting if spec.name == services.RELAY])
             except BaseException:
                 # Also for Ctrl-C: half a suite would hold ports and answer for a whole one.
                 self._stop(specs)
@@ -199,7 +198,7 @@ class Stack:
             return ProcessStatus(spec.name, state, None, spec.port, None, spec.log)
         uptime = time.time() - entry.started_at
         try:
-            spec.probe()
+            spec.probe(entry.pid)
         except NotReadyError:
             return ProcessStatus(spec.name, "not ready", entry.pid, spec.port, uptime, spec.log)
         return ProcessStatus(spec.name, "ready", entry.pid, spec.port, uptime, spec.log)
