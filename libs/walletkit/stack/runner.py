@@ -47,7 +47,11 @@ class Runner:
         self._together(_prepare, specs)
         for spec in specs:
             self._spawn(spec)
-        self._together(self._wait_ready, specs)
+        self._together(self._wait_started, specs)
+
+    def wait_ready(self, specs: Sequence[Spec]) -> None:
+        """Wait until processes that run already answer; StackError when one does not in time."""
+        self._together(self._wait_answer, specs)
 
     def stop(self, specs: Sequence[Spec]) -> list[str]:
         """Stop processes side by side and return the names of those that ran."""
@@ -63,7 +67,7 @@ class Runner:
         """Run commands that end by themselves, side by side; StackError when one fails."""
         self._together(self._run_one, specs)
 
-    def _together(self, action: Callable[[Spec], None], specs: Sequence[Spec]) -> None:
+    def _together(self, action: Callable[[Spec], object], specs: Sequence[Spec]) -> None:
         """Do this for all at once; the first failure, or Ctrl-C, ends the wait for the others."""
         if not specs:
             return
@@ -100,25 +104,36 @@ class Runner:
         self._children[spec.name] = child
         self._state.put(spec.name, identity)
 
-    def _wait_ready(self, spec: Spec) -> None:
-        """Probe until the process answers; StackError when it ends or the time is over."""
+    def _wait_started(self, spec: Spec) -> None:
         begin = time.monotonic()
+        if self._wait_answer(spec):
+            where = "" if spec.port is None else f"{LOOPBACK}:{spec.port}"
+            took = time.monotonic() - begin
+            self._report(f"{spec.name:<15} ready   {took:.1f} s  {where}".rstrip())
+
+    def _wait_answer(self, spec: Spec) -> bool:
+        """Probe until the process answers; False when another's failure made that pointless."""
         limit = self._settings.start_timeout_seconds
-        child = self._children[spec.name]
-        while not self._abandoned.wait(process.POLL_SECONDS):
-            if (status := child.poll()) is not None:
-                raise StackError(_failure(spec, f"ended with exit code {status}"))
+        deadline = time.monotonic() + limit
+        while not self._abandoned.is_set():
+            identity = self.identity(spec.name)
+            if identity is None:
+                raise StackError(_failure(spec, f"ended{self._exit_code(spec.name)}"))
             try:
-                spec.probe(child.pid)
-                break
+                spec.probe(identity.pid)
             except NotReadyError as error:
-                if time.monotonic() - begin > limit:
+                if time.monotonic() > deadline:
                     reason = f"is not ready after {limit} s ({error})"
                     raise StackError(_failure(spec, reason)) from error
-        else:
-            return
-        where = "" if spec.port is None else f"{LOOPBACK}:{spec.port}"
-        self._report(f"{spec.name:<15} ready   {time.monotonic() - begin:.1f} s  {where}".rstrip())
+            else:
+                return True
+            self._abandoned.wait(process.POLL_SECONDS)
+        return False
+
+    def _exit_code(self, name: str) -> str:
+        """Word the exit code of a process that has ended; only its own starter can know it."""
+        child = self._children.get(name)
+        return "" if child is None else f" with exit code {child.wait(process.KILL_WAIT_SECONDS)}"
 
     def _stop_one(self, spec: Spec) -> bool:
         identity = self.identity(spec.name)

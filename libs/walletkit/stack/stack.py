@@ -75,7 +75,11 @@ class Stack:
 
         When something fails, stop what this call started and raise StackError.
         """
-        return self._start(tuple(self._specs), migrate=True)
+        started = self._start(tuple(self._specs), migrate=True)
+        # What ran before may need a moment too, such as a service whose shard was just restarted.
+        with self._locked():
+            self._runner.wait_ready(tuple(self._specs.values()))
+        return started
 
     def start(self, *names: str) -> list[str]:
         """Start these processes and wait until they answer; without migrations."""
