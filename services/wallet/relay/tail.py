@@ -58,6 +58,8 @@ class Tail:
                 log.critical("outbox is broken", shard=self._outbox.shard, error=str(error))
             except Exception as error:  # noqa: BLE001  # one shard's trouble must not end the others
                 log.warning("shard does not answer", shard=self._outbox.shard, error=repr(error))
+            finally:
+                self._outbox.close()
             self._connected.clear()
             if generation != self._generation:
                 delay = FIRST_RETRY_S
