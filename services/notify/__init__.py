@@ -1,0 +1,1 @@
+"""Notify: turns the wallets' records into events, and delivers them to webhooks and watchers."""

@@ -1,0 +1,1 @@
+"""Turns records into deliveries and carries them out: matching, retries, webhooks."""

@@ -1,0 +1,139 @@
+"""Run the work behind the calls: dispatch, catch-up, deliveries, housekeeping.
+
+A fault delays a loop, never ends it.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from notify.channels.courier import Courier
+from notify.channels.dispatch import Dispatch, Found
+from notify.store.database import Database
+from notify.store.dead_letters import DeadLetters
+from notify.store.subscriptions import Subscriptions
+from notify.streams.tail import Tail
+from walletkit.errors import ServiceError
+
+IDLE_S = 1.0
+UNASKED_S = 0.25
+CATCH_UP_S = 0.5
+PING_S = 1.0
+STALE_S = 4.0
+HOUSEKEEPING_S = 600.0
+FAULT_S = 0.5
+
+log = structlog.get_logger()
+
+
+class Loops:
+    """Owns the background tasks of one process."""
+
+    def __init__(
+        self,
+        *,
+        tail: Tail,
+        dispatch: Dispatch,
+        courier: Courier,
+        database: Database,
+        purge: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._tail = tail
+        self._dispatch = dispatch
+        self._courier = courier
+        self._database = database
+        self._purge = purge
+        self._tasks: list[asyncio.Task[None]] = []
+        self._database_at: float | None = None
+
+    def start(self) -> None:
+        """Start all loops."""
+        steps = {
+            "dispatch": self._dispatch_step,
+            "catch-up": self._catch_up_step,
+            "courier": self._courier.step,
+            "ping": self._ping_step,
+            "housekeeping": self._housekeeping_step,
+        }
+        self._tasks = [asyncio.create_task(self._tail.run(), name="tail")]
+        self._tasks += [asyncio.create_task(_forever(n, s), name=n) for n, s in steps.items()]
+
+    def is_ready(self) -> bool:
+        """Tell whether all loops run, and Redis and database have answered lately."""
+        if not self._tasks or any(task.done() for task in self._tasks):
+            return False
+        now = asyncio.get_running_loop().time()
+        fresh = self._database_at is not None and now - self._database_at < STALE_S
+        return fresh and self._tail.is_fresh()
+
+    async def stop(self) -> None:
+        """Start nothing more, and wait for the deliveries that run; a cancel of this drops them."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self._courier.drain()
+        finally:
+            self._courier.cancel()
+
+    async def _dispatch_step(self) -> None:
+        seen = dict(self._tail.heads)
+        found = await self._dispatch.advance()
+        if found is Found.RECORDS:
+            self._courier.wake()
+        elif found is Found.NOBODY:
+            # Records may come by the hundred a second, and nobody asks for them.
+            await asyncio.sleep(UNASKED_S)
+        else:
+            await self._tail.wait(seen, IDLE_S)
+
+    async def _catch_up_step(self) -> None:
+        if await self._dispatch.catch_up():
+            self._courier.wake()
+        else:
+            await asyncio.sleep(CATCH_UP_S)
+
+    async def _ping_step(self) -> None:
+        await self._database.ping()
+        self._database_at = asyncio.get_running_loop().time()
+        await asyncio.sleep(PING_S)
+
+    async def _housekeeping_step(self) -> None:
+        await self._purge()
+        await asyncio.sleep(HOUSEKEEPING_S)
+
+
+async def _forever(name: str, step: Callable[[], Awaitable[None]]) -> None:
+    """Repeat a step; say when it begins to fail and when it works again."""
+    failing = False
+    while True:
+        try:
+            await step()
+        except ServiceError as error:
+            if not failing:
+                log.warning("loop waits", loop=name, reason=error.reason, error=error.message)
+            failing = True
+            await asyncio.sleep(FAULT_S)
+        except Exception:
+            log.exception("loop failed", loop=name)
+            failing = True
+            await asyncio.sleep(FAULT_S)
+        else:
+            if failing:
+                log.info("loop works again", loop=name)
+            failing = False
+
+
+def purge_of(
+    subscriptions: Subscriptions, letters: DeadLetters, key_days: int, letter_days: int
+) -> Callable[[], Awaitable[None]]:
+    """Return the housekeeping: forget what is over its days, by small deletes."""
+
+    async def purge() -> None:
+        now_us = time.time_ns() // 1_000
+        await subscriptions.purge(now_us, key_days)
+        await letters.purge(now_us, letter_days)
+
+    return purge

@@ -1,0 +1,1 @@
+"""Takes in the relays' records, in order, verified, once each."""

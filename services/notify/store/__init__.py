@@ -1,0 +1,1 @@
+"""Notify's own database: subscriptions and dead letters."""

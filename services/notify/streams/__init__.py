@@ -1,0 +1,1 @@
+"""All that lives in Redis: the kept records, their heads, and the delivery queues."""
