@@ -1,7 +1,7 @@
 """Decide transfers, deposits and withdrawals.
 
-The order of the checks is part of the API: existence, then state, then version, then limits, then
-funds.
+The order of the checks is part of the API: existence, then state, then currency, then version, then
+limits, then funds; of each the source before the destination.
 """
 
 from wallet.domain.batch import Balance, Batch, Counterparty, NewTransaction, NoCounterparty
@@ -49,12 +49,12 @@ def _check(
     command: Transfer, source: Balance | None, destination: Balance | Counterparty | None
 ) -> ServiceError | None:
     """Check everything but existence, in order."""
-    for wallet_id, wallet in ((command.source, source), (command.destination, destination)):
-        if wallet is None:
-            continue
-        if wallet.status != WalletStatus.ACTIVE:
+    sides = ((command.source, source), (command.destination, destination))
+    for wallet_id, wallet in sides:
+        if wallet is not None and wallet.status != WalletStatus.ACTIVE:
             return _not_active(wallet_id, wallet.status)
-        if wallet.currency != command.currency:
+    for wallet_id, wallet in sides:
+        if wallet is not None and wallet.currency != command.currency:
             return _currency_mismatch(wallet_id, wallet.currency, command.currency)
     if command.expected_version != ANY_VERSION:
         scope = source if source is not None else destination
