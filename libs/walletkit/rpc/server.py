@@ -7,13 +7,16 @@ within 5 s in all.
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from typing import cast
 
 import grpc.aio
 import structlog
+from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from walletkit.rpc.interceptor import StatusInterceptor
+from walletkit.rpc.symbols import MethodPool
 
 GRACE_S = 3.5
 DRAIN_S = 1.5
@@ -52,7 +55,7 @@ async def serve(
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = (*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
-    reflection.enable_server_reflection(names, server)
+    reflection.enable_server_reflection(names, server, cast("DescriptorPool", MethodPool()))
     port = server.add_insecure_port(listen)
     stop = _stop_event()
     await _set_health(health_servicer, service_names, serving=False)
