@@ -1,0 +1,1 @@
+"""What callers reach: parse, ask, render. Never touches SQL."""

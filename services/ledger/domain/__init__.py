@@ -1,0 +1,1 @@
+"""Pure: how records become entries, and how legs pair. No I/O, no clock."""

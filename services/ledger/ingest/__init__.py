@@ -1,0 +1,1 @@
+"""Takes the shards' streams in: verified, in order, once."""

@@ -1,0 +1,230 @@
+"""Take one shard's records in.
+
+Exactly once, in order, many to a commit, and nothing of a record that does not fit.
+
+The running balances are kept in memory and tied to a position. A commit locks the shard's cursor
+and compares it with that position, so a second process or stream is harmless: whoever comes second
+forgets its balances and goes on from the database. Balances in memory move only after COMMIT has
+answered, so they are never ahead.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+
+import structlog
+from asyncmy.errors import MySQLError
+
+from ledger.domain.account import Account, JournalMismatchError
+from ledger.domain.journal import journal, wallets_of
+from ledger.ingest.incoming import Incoming, refusal
+from ledger.store.commit import Commit, Kept, Position
+from ledger.store.positions import Positions
+from ledger.store.shard_store import ShardStore
+from walletkit.chain import genesis_hash
+from walletkit.errors import ServiceError
+from walletkit.sql.session import DEADLOCK, DUPLICATE_KEY, LOCK_WAIT_TIMEOUT, error_number
+
+MAX_TRIES = 8
+RETRY_PAUSE_S = 0.05
+MAX_PAUSE_S = 1.0
+MAX_CACHED_ACCOUNTS = 250_000
+
+_NO_PARTITION = 1526
+_OUT_OF_RANGE = 1264
+_CLIENT_ERRORS = range(2_000, 3_000)
+_PASSING = frozenset({0, DEADLOCK, LOCK_WAIT_TIMEOUT, DUPLICATE_KEY, 1053, 1317, 1927, 4031})
+"""Lock conflicts, a race lost to another process, and sessions that the server ended."""
+
+_T = TypeVar("_T")
+
+log = structlog.get_logger()
+
+
+class Taken(NamedTuple):
+    """How far the shard is after a batch, and why the rest of the batch was refused."""
+
+    position: Position
+    refusal: ServiceError | None
+
+
+class _OvertakenError(OSError):
+    """Another process has taken records in meanwhile."""
+
+
+class ShardWriter:
+    """The one writer of a shard in this process; any number of streams may hand it records."""
+
+    def __init__(self, shard: int, store: ShardStore, positions: Positions) -> None:
+        self._shard = shard
+        self._store = store
+        self._positions = positions
+        self._lock = asyncio.Lock()
+        self._position = Position(0, genesis_hash(shard))
+        self._sure = False
+        self._accounts: dict[bytes, Account] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def position(self) -> Position:
+        """Return how far the shard is durable. Raise ``ServiceError`` (LEDGER_UNAVAILABLE)."""
+        return await self._own(self._retried(self._current))
+
+    async def take(self, batch: Sequence[Incoming]) -> Taken:
+        """Take a batch in.
+
+        Raise ``ServiceError`` (LEDGER_UNAVAILABLE); a record that does not fit is no exception.
+
+        What has begun is finished even if the caller goes away.
+        """
+        return await self._own(self._retried(lambda: self._take(batch)))
+
+    async def drain(self) -> None:
+        """Wait for what has begun, then drop the connection."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._store.drop()
+
+    async def _own(self, work: Coroutine[Any, Any, _T]) -> _T:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _retried(self, work: Callable[[], Awaitable[_T]]) -> _T:
+        """Run work alone; when the database fails, ask it anew where it stands, and try again."""
+        failure: Exception | None = None
+        async with self._lock:
+            for attempt in range(1, MAX_TRIES + 1):
+                try:
+                    return await work()
+                except (OSError, MySQLError, TimeoutError) as error:
+                    log.warning(
+                        "commit failed", shard=self._shard, attempt=attempt, error=repr(error)
+                    )
+                    failure = error
+                finally:
+                    # Nobody knows where a failed batch has left the database: look first.
+                    self._sure = self._sure and self._store.connected
+                pause = min(RETRY_PAUSE_S * 2**attempt, MAX_PAUSE_S)
+                await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # jitter
+        text = f"shard {self._shard} can't be taken in: {failure}"
+        raise ServiceError("LEDGER_UNAVAILABLE", text) from failure
+
+    async def _current(self) -> Position:
+        """Return where the shard stands; balances of another position are forgotten."""
+        if not self._sure:
+            position = await self._store.position()
+            if position != self._position:
+                self._accounts.clear()
+                self._position = position
+            self._sure = True
+            self._positions.announce(self._shard, position.seq)
+        return self._position
+
+    async def _take(self, batch: Sequence[Incoming]) -> Taken:
+        position = await self._current()
+        fresh, refused = await self._fresh(batch, position)
+        if not fresh:
+            return Taken(position, refused)
+        try:
+            mismatch = await self._commit(fresh, position)
+        except MySQLError as error:
+            number = error_number(error)
+            if number in _PASSING or number in _CLIENT_ERRORS:
+                raise
+            return await self._isolate(fresh, error)
+        return Taken(self._position, mismatch or refused)
+
+    async def _fresh(
+        self, batch: Sequence[Incoming], position: Position
+    ) -> tuple[list[Incoming], ServiceError | None]:
+        """Return what follows the position without a gap, up to the first misfit."""
+        known = {item.seq for item in batch if item.seq <= position.seq}
+        hashes = await self._store.hashes(known) if known else {}
+        fresh: list[Incoming] = []
+        last = position
+        for item in batch:
+            if item.seq <= last.seq:
+                if hashes.get(item.seq) != item.hash:
+                    return fresh, self._refusal("RECORD_CONFLICT", item, "another one is here")
+            elif item.seq != last.seq + 1:
+                return fresh, self._refusal("RECORD_GAP", item, f"expected {last.seq + 1}")
+            elif item.prev_hash != last.hash:
+                text = f"it does not follow {last.hash.hex()}"
+                return fresh, self._refusal("CHAIN_BROKEN", item, text)
+            else:
+                fresh.append(item)
+                last = Position(item.seq, item.hash)
+                hashes[item.seq] = item.hash
+        return fresh, None
+
+    async def _commit(self, fresh: Sequence[Incoming], position: Position) -> ServiceError | None:
+        """Write the records up to the first that contradicts the journal.
+
+        Return that one's refusal.
+        """
+        touched: set[bytes] = set()
+        for item in fresh:
+            touched |= wallets_of(item.record)
+        missing = touched - self._accounts.keys()
+        locked, found = await self._store.lock(missing)
+        if locked != position:
+            self._store.drop()
+            raise _OvertakenError(f"the shard is at {locked.seq}, not {position.seq}")
+        self._accounts.update(found)
+        running = {id_: self._accounts[id_] for id_ in touched if id_ in self._accounts}
+        commit, mismatch = self._journal(fresh, running)
+        if commit.records:
+            await self._store.save(commit)
+            last = commit.records[-1]
+            self._position = Position(last.seq, last.hash)
+            self._remember(commit.accounts)
+            self._positions.announce(self._shard, last.seq)
+        else:
+            await self._store.unlock()
+        return mismatch
+
+    def _journal(
+        self, fresh: Sequence[Incoming], running: dict[bytes, Account]
+    ) -> tuple[Commit, ServiceError | None]:
+        commit = Commit()
+        for item in fresh:
+            try:
+                entries, accounts = journal(item.record, item.seq, running)
+            except JournalMismatchError as error:
+                mismatch = error.mismatch
+                text = f"wallet {mismatch.wallet_id.hex()}: {mismatch.sentence()}"
+                return commit, self._refusal("JOURNAL_MISMATCH", item, text)
+            running.update(accounts)
+            commit.accounts.update(accounts)
+            commit.entries += entries
+            commit.legs += [(item.seq, leg) for leg in item.record.legs]
+            commit.states.update(item.record.states)
+            kept = Kept(item.seq, item.prev_hash, item.hash, item.record.time_us, item.payload)
+            commit.records.append(kept)
+        return commit, None
+
+    async def _isolate(self, fresh: Sequence[Incoming], error: MySQLError) -> Taken:
+        """Take in what goes before the one record that can't be stored, and refuse that one."""
+        self._store.drop()
+        self._sure = False
+        if len(fresh) == 1:
+            position = await self._current()
+            no_day = error_number(error) in (_NO_PARTITION, _OUT_OF_RANGE)
+            reason = "RECORD_DAY_UNKNOWN" if no_day else "JOURNAL_MISMATCH"
+            return Taken(position, self._refusal(reason, fresh[0], f"the database says {error}"))
+        half = len(fresh) // 2
+        taken = await self._take(fresh[:half])
+        return taken if taken.refusal else await self._take(fresh[half:])
+
+    def _remember(self, accounts: dict[bytes, Account]) -> None:
+        self._accounts.update(accounts)
+        surplus = len(self._accounts) - MAX_CACHED_ACCOUNTS
+        if surplus > 0:
+            # A quarter at once: the oldest by first use, which costs a read each if they come back.
+            for id_ in list(islice(self._accounts, surplus + MAX_CACHED_ACCOUNTS // 4)):
+                del self._accounts[id_]
+
+    def _refusal(self, reason: str, item: Incoming, text: str) -> ServiceError:
+        return refusal(reason, self._shard, item.seq, text)

@@ -1,0 +1,1 @@
+"""Proofs that run in production: chain, transit, and the wallets' own balances."""

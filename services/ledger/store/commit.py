@@ -1,0 +1,161 @@
+"""Write one commit of the journal as SQL packets. The one typed builder of this room's hot path.
+
+Every value goes through ``:d``, which takes integers only, or ``.hex()`` of bytes: nothing to
+quote, nothing to escape. Formats are spelt out for each table because a generic builder costs twice
+as much, and each transfer has two entries. Rows are sorted by primary key: of two writers none
+waits for the other in a circle, and inserts touch each page once.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ledger.domain.account import Account
+from ledger.domain.journal import Entry
+from ledger.domain.record import Leg, Side
+from walletkit.sql.literals import id_list
+
+PACKET_BYTES = 4 * 1024 * 1024
+"""A packet that has reached this is sent: servers refuse one above ``max_allowed_packet``, 16 MiB
+by default."""
+
+STATEMENT_ROWS = 5_000
+"""Rows of one INSERT, so that no single statement outgrows a packet."""
+
+
+class Position(NamedTuple):
+    """How far a shard's stream has come: the last record's seq and hash."""
+
+    seq: int
+    hash: bytes
+
+
+class Kept(NamedTuple):
+    """A record as it is kept."""
+
+    seq: int
+    prev_hash: bytes
+    hash: bytes
+    time_us: int
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Commit:
+    """All that one commit writes for one shard."""
+
+    records: list[Kept] = field(default_factory=list)
+    entries: list[Entry] = field(default_factory=list)
+    accounts: dict[bytes, Account] = field(default_factory=dict)
+    legs: list[tuple[int, Leg]] = field(default_factory=list)
+    """Legs with the seq of their record."""
+    states: dict[bytes, int] = field(default_factory=dict)
+
+
+def packets(shard: int, commit: Commit) -> Iterator[str]:
+    """Return the packets that write a commit and end it.
+
+    The caller has locked the shard's cursor.
+    """
+    last = commit.records[-1]
+    statements = [
+        *_insert("records", _record_rows(shard, commit.records)),
+        *_insert("entries", _entry_rows(shard, sorted(commit.entries))),
+        *_insert("accounts", _account_rows(commit.accounts), _ACCOUNTS_UPDATED),
+        *_insert("transit_legs", _leg_rows(shard, commit.legs)),
+        *_intents(shard, commit.legs),
+        *_insert("transaction_states", _state_rows(commit.states), _STATES_UPDATED),
+        f"UPDATE cursors SET seq={last.seq:d},hash=x'{last.hash.hex()}' WHERE shard={shard:d}",
+        "COMMIT",
+    ]
+    packet: list[str] = []
+    size = 0
+    for statement in statements:
+        packet.append(statement)
+        size += len(statement)
+        if size >= PACKET_BYTES:
+            yield ";".join(packet)
+            packet, size = [], 0
+    if packet:
+        yield ";".join(packet)
+
+
+_ACCOUNTS_UPDATED = (
+    " ON DUPLICATE KEY UPDATE status=VALUES(status),posted=VALUES(posted),version=VALUES(version),"
+    "debit=VALUES(debit),credit=VALUES(credit),time_us=VALUES(time_us)"
+)
+_STATES_UPDATED = " ON DUPLICATE KEY UPDATE state=VALUES(state)"
+
+
+def _insert(table: str, rows: Iterable[str], ending: str = "") -> list[str]:
+    listed = list(rows)
+    return [
+        f"INSERT INTO {table} VALUES {','.join(listed[start : start + STATEMENT_ROWS])}{ending}"
+        for start in range(0, len(listed), STATEMENT_ROWS)
+    ]
+
+
+def _record_rows(shard: int, records: Iterable[Kept]) -> Iterator[str]:
+    for seq, prev_hash, hash_, time_us, payload in records:
+        yield (
+            f"({shard:d},{seq:d},x'{prev_hash.hex()}',x'{hash_.hex()}',{time_us:d},"
+            f"x'{payload.hex()}')"
+        )
+
+
+def _entry_rows(shard: int, entries: Iterable[Entry]) -> list[str]:
+    return [
+        f"(x'{wallet_id.hex()}',{version:d},{day:d},{shard:d},{seq:d},{n:d},{number:d},"
+        f"x'{tx_id.hex()}',x'{other.hex()}',{delta:d},{after:d},{time_us:d})"
+        for wallet_id, version, day, seq, n, number, tx_id, other, delta, after, time_us in entries
+    ]
+
+
+def _account_rows(accounts: Mapping[bytes, Account]) -> list[str]:
+    return [
+        f"(x'{wallet_id.hex()}',{shard:d},x'{currency.encode().hex()}',x'{owner.encode().hex()}',"
+        f"{status:d},{posted:d},{version:d},{debit:d},{credit:d},{time_us:d})"
+        for wallet_id, account in sorted(accounts.items())
+        for shard, currency, owner, status, posted, version, debit, credit, time_us in (account,)
+    ]
+
+
+def _leg_rows(shard: int, legs: Iterable[tuple[int, Leg]]) -> Iterator[str]:
+    for seq, leg in sorted(legs, key=_leg_key):
+        yield (
+            f"(x'{leg.tx_id.hex()}',{leg.leg:d},{leg.side:d},{shard:d},{seq:d},{leg.n:d},"
+            f"x'{leg.currency.encode().hex()}',{leg.amount:d},x'{leg.destination.hex()}',"
+            f"{leg.result:d})"
+        )
+
+
+def _leg_key(placed: tuple[int, Leg]) -> tuple[bytes, int, int, int, int]:
+    seq, leg = placed
+    return (leg.tx_id, leg.leg, leg.side, seq, leg.n)
+
+
+def _intents(shard: int, legs: Iterable[tuple[int, Leg]]) -> list[str]:
+    """Insert what was sent, delete what was closed; what was both within the commit is neither."""
+    opened: dict[tuple[int, bytes], Leg] = {}
+    closed: dict[int, list[bytes]] = {}
+    for _, leg in legs:
+        if leg.side == Side.SENT:
+            opened[leg.leg, leg.tx_id] = leg
+    for _, leg in legs:
+        if leg.side == Side.CLOSED and opened.pop((leg.leg, leg.tx_id), None) is None:
+            closed.setdefault(leg.leg, []).append(leg.tx_id)
+    rows = [
+        f"({shard:d},x'{tx_id.hex()}',{number:d},x'{leg.currency.encode().hex()}',{leg.amount:d},"
+        f"x'{leg.destination.hex()}')"
+        for (number, tx_id), leg in sorted(opened.items())
+    ]
+    deletes = [
+        f"DELETE FROM open_intents WHERE shard={shard:d} AND leg={number:d}"
+        f" AND tx_id IN ({id_list(ids)})"
+        for number, ids in sorted(closed.items())
+    ]
+    return [*_insert("open_intents", rows), *deletes]
+
+
+def _state_rows(states: Mapping[bytes, int]) -> list[str]:
+    return [f"(x'{tx_id.hex()}',{state:d})" for tx_id, state in sorted(states.items())]

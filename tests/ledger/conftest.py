@@ -1,0 +1,111 @@
+"""A whole ledger on a real database for each test: the process's own wiring, in this process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc.aio
+import pytest
+from guilder.events.v1 import record_pb2 as events
+from guilder.ledger.v1 import ledger_service_pb2 as api
+from guilder.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
+from guilder.wallet.v1 import wallet_audit_service_pb2 as audit
+from guilder.wallet.v1 import wallet_audit_service_pb2_grpc as audit_grpc
+
+from ledger.settings import Settings
+from ledger.store import bootstrap
+from ledger.wiring import Ledger
+from tests.conftest import FreshDatabases
+from tests.ledger.shards import Shard
+from walletkit.rpc.interceptor import StatusInterceptor
+from walletkit.sql.session import Rows, open_session, run_packet
+
+CALL_TIMEOUT_S = 20
+
+
+class FakeWallets(audit_grpc.WalletAuditServiceServicer):
+    """A WalletAuditService that serves the snapshots it is given."""
+
+    def __init__(self) -> None:
+        self.snapshots: dict[int, list[audit.StreamBalancesResponse]] = {}
+
+    async def ListShards(  # noqa: N802  # gRPC's name
+        self, request: audit.ListShardsRequest, context: Any
+    ) -> audit.ListShardsResponse:
+        """List the shards that have a snapshot."""
+        return audit.ListShardsResponse(shards=sorted(self.snapshots))
+
+    async def StreamBalances(  # noqa: N802  # gRPC's name
+        self, request: audit.StreamBalancesRequest, context: Any
+    ) -> AsyncIterator[audit.StreamBalancesResponse]:
+        """Stream a shard's snapshot."""
+        if request.shard not in self.snapshots:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such shard")
+        for part in self.snapshots[request.shard]:
+            yield part
+
+
+@dataclass
+class Running:
+    """A ledger that serves, its database, and the wallets it reconciles with."""
+
+    ledger: Ledger
+    stub: Any
+    wallets: FakeWallets
+    url: str
+    port: int
+
+    async def sql(self, statements: str) -> list[Rows]:
+        """Run statements behind the ledger's back."""
+        connection = await open_session(self.url, autocommit=True, durable=False)
+        try:
+            return await run_packet(connection, statements)
+        finally:
+            connection.close()
+
+    async def ingest(
+        self, shard: int, records: Iterable[events.SequencedRecord]
+    ) -> list[api.IngestResponse]:
+        """Send records in one stream, end it, and return all answers."""
+        listed = list(records)
+        call = self.stub.Ingest(timeout=CALL_TIMEOUT_S)
+        await call.write(api.IngestRequest(shard=shard))
+        answers = [await call.read()]
+        for record in listed:
+            await call.write(api.IngestRequest(shard=shard, records=[record]))
+        await call.done_writing()
+        while (answer := await call.read()) is not grpc.aio.EOF:
+            answers.append(answer)
+        return answers
+
+    async def take(self, *shards: Shard) -> None:
+        """Have the ledger take in whatever the shards have written."""
+        for shard in shards:
+            answers = await self.ingest(shard.number, shard.records)
+            assert answers[-1].seq == len(shard.records)
+
+
+@pytest.fixture
+async def running(fresh_databases: FreshDatabases) -> AsyncIterator[Running]:
+    """Serve a ledger on a fresh database."""
+    await bootstrap.bootstrap(fresh_databases.ledger)
+    wallets = FakeWallets()
+    server = grpc.aio.server(interceptors=(StatusInterceptor(),))
+    audit_grpc.add_WalletAuditServiceServicer_to_server(wallets, server)  # type: ignore[no-untyped-call]
+    port = server.add_insecure_port("127.0.0.1:0")
+    settings = Settings(
+        listen="127.0.0.1:0",
+        database_url=fresh_databases.ledger,
+        wallet_address=f"127.0.0.1:{port}",
+        commit_interval_ms=0,
+    )
+    ledger = Ledger(settings)
+    ledger.register(server)
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        stub = LedgerServiceStub(channel)
+        yield Running(ledger, stub, wallets, fresh_databases.ledger, port)
+    await server.stop(None)
+    async with asyncio.timeout(CALL_TIMEOUT_S):
+        await ledger.drain()
