@@ -131,6 +131,10 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             Code.FAILED_PRECONDITION,
             "A record's balance-after is not what the journal gives.",
         ),
+        "RECORD_DAY_UNKNOWN": Entry(
+            Code.FAILED_PRECONDITION,
+            "No partition takes the record's day. Run `ledger migrate`; compare the clocks.",
+        ),
         "INTERNAL": Entry(Code.INTERNAL, "A fault of ours; the log has it under the request id."),
     }
 )
