@@ -15,6 +15,7 @@ SLOTS = 4096
 NIL = bytes(16)
 
 _TEXT_LENGTH = 36
+_NO_SYSTEM_WALLET = "not a system wallet"
 _CURRENCY_BYTES = 12
 _RANDOM_BYTES = 8
 _RANDOM_IDS = 512
@@ -134,14 +135,16 @@ def parse_wallet_id(text: str) -> bytes:
     if not text.startswith("sys:"):
         return parse_id(text)
     _, shard, kind, currency_code = text.split(":")
-    if not (shard.isascii() and shard.isdigit() and kind.islower() and currency_code.isupper()):
-        message = "not a system wallet"
-        raise ValueError(message)
     try:
-        return system_wallet_id(SystemKind[kind.upper()], int(shard), currency_code)
+        id_ = system_wallet_id(SystemKind[kind.upper()], int(shard), currency_code)
     except (KeyError, OverflowError) as error:
-        message = "not a system wallet"
-        raise ValueError(message) from error
+        raise ValueError(_NO_SYSTEM_WALLET) from error
+    # Read back, so that one wallet has one text; a long currency would make a long id.
+    if len(id_) != len(NIL) or not currency_code.isupper() or not text.isascii():
+        raise ValueError(_NO_SYSTEM_WALLET)
+    if _format_system(id_) != text:
+        raise ValueError(_NO_SYSTEM_WALLET)
+    return id_
 
 
 def _format_system(id_: bytes) -> str:
