@@ -1,0 +1,53 @@
+"""Errors: every reason of the catalogue has a code, and becomes one status with all its parts."""
+
+import grpc
+import pytest
+from google.rpc import code_pb2, error_details_pb2
+
+from walletkit.errors import CATALOGUE, DOMAIN, Code, ServiceError, invalid_field
+from walletkit.rpc.status import GRPC_CODES, to_status
+
+
+@pytest.mark.parametrize("reason", sorted(CATALOGUE))
+def test_reason_becomes_a_status(reason: str) -> None:
+    """The status carries the reason's code, and an ErrorInfo with reason, domain and metadata."""
+    error = ServiceError(reason, "why", {"wallet_id": "x"})
+    status = to_status(error)
+    assert code_pb2.Code.Name(status.code) == CATALOGUE[reason].code == error.code
+    assert status.message == "why"
+    (detail,) = status.details
+    info = error_details_pb2.ErrorInfo()
+    assert detail.Unpack(info)
+    assert (info.reason, info.domain) == (reason, DOMAIN)
+    assert dict(info.metadata) == {"wallet_id": "x"}
+
+
+@pytest.mark.parametrize("reason", sorted(CATALOGUE))
+def test_catalogue_is_for_people(reason: str) -> None:
+    """A reason is UPPER_SNAKE; its meaning is a sentence."""
+    assert reason.replace("_", "").isalpha()
+    assert reason.isupper()
+    assert CATALOGUE[reason].meaning.endswith(".")
+
+
+def test_codes_are_grpc_codes() -> None:
+    """Every code in use exists in gRPC under the same name."""
+    assert {code: grpc.StatusCode[code.name] for code in Code} == GRPC_CODES
+
+
+def test_unknown_reason_is_a_programmers_mistake() -> None:
+    """An error outside the catalogue can't be made."""
+    with pytest.raises(KeyError):
+        ServiceError("NO_SUCH_REASON", "x")
+
+
+def test_invalid_field_names_field_and_rule() -> None:
+    """A malformed field is INVALID_ARGUMENT with a BadRequest that names it; the value is cut."""
+    status = to_status(invalid_field("reference", "x" * 1000, "must be short"))
+    assert code_pb2.Code.Name(status.code) == "INVALID_ARGUMENT"
+    bad_request = error_details_pb2.BadRequest()
+    assert status.details[1].Unpack(bad_request)
+    (violation,) = bad_request.field_violations
+    assert violation.field == "reference"
+    assert "must be short" in violation.description
+    assert len(violation.description) < 128
