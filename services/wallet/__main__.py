@@ -40,7 +40,7 @@ def _run(command: str, settings: Settings) -> None:
     from wallet import wiring  # noqa: PLC0415  # migrate needs neither gRPC nor the engine
 
     if command == "serve" and settings.workers > 1:
-        worker = (sys.executable, "-m", "wallet", "serve")
+        worker = (sys.executable, "-P", "-m", "wallet", "serve")
         sys.exit(uvloop.run(run_workers(settings.workers, worker, {"WALLET_WORKERS": "1"})))
     uvloop.run(wiring.serve(settings) if command == "serve" else wiring.relay(settings))
 
