@@ -83,7 +83,11 @@ def error_lines(error: GuilderError) -> list[str]:
     """Return an error for people: reason and message, then fields with rules, or the values."""
     lines = [f"{error.reason}: {plain(error.message)}"]
     if error.violations:
-        lines += [f"  {item.field}: {plain(item.description)}" for item in error.violations]
+        lines += [
+            f"  {item.field}: {plain(item.description)}"
+            for item in error.violations
+            if item.description != error.message
+        ]
     else:
         lines += [f"  {name} = {plain(value)}" for name, value in sorted(error.metadata.items())]
     return lines

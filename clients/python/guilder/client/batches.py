@@ -19,6 +19,7 @@ from guilder.client.errors import (
     UnavailableError,
     from_rpc_error,
     from_status,
+    trailing_status,
 )
 from guilder.wallet.v1.wallet_service_pb2 import (
     BatchTransferRequest,
@@ -138,6 +139,11 @@ class _Stream:
                     raise DeadlineExceededError(code, code.name, message)
             answer = reading.result()
         except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.INTERNAL and trailing_status(error) is None:
+                # Not the service's word but gRPC's own: a write met a stream that had just broken.
+                raise UnavailableError(
+                    grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE", "the stream broke"
+                ) from error
             raise from_rpc_error(error) from error
         finally:
             reading.cancel()

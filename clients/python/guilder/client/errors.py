@@ -190,7 +190,7 @@ _CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.St
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> GuilderError:
     """Turn gRPC's error into ours, with the details that its trailers carry."""
-    status = _trailing_status(error)
+    status = trailing_status(error)
     if status is not None and status.code == error.code().value[0]:
         return from_status(status)
     return _make(error.code(), error.code().name, error.details() or error.code().name, {}, ())
@@ -213,6 +213,17 @@ def from_status(status: status_pb2.Status) -> GuilderError:
     return _make(code, reason, status.message, info.metadata, violations)
 
 
+def trailing_status(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
+    """Return the status that a service put into the trailers; None where no service did."""
+    for key, value in error.trailing_metadata() or ():
+        if key == _DETAILS_KEY and isinstance(value, bytes):
+            try:
+                return status_pb2.Status.FromString(value)
+            except DecodeError:
+                return None
+    return None
+
+
 def _make(
     code: grpc.StatusCode,
     reason: str,
@@ -222,14 +233,3 @@ def _make(
 ) -> GuilderError:
     kind = _BY_REASON.get(reason) or _BY_CODE.get(code, GuilderError)
     return kind(code, reason, message, metadata, violations)
-
-
-def _trailing_status(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
-    """Return the status in the trailers, or None where there is none or it can't be read."""
-    for key, value in error.trailing_metadata() or ():
-        if key == _DETAILS_KEY and isinstance(value, bytes):
-            try:
-                return status_pb2.Status.FromString(value)
-            except DecodeError:
-                return None
-    return None

@@ -36,7 +36,10 @@ SKIPPED = "SKIPPED"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a row: OK or a reason, and whether an earlier run had done it."""
+    """What became of a row: OK or a reason, and whether an earlier run had done it.
+
+    A decline that is given again is not told from a fresh one.
+    """
 
     reason: str
     replayed: bool = False
@@ -210,8 +213,7 @@ class Run:
         if isinstance(error, UnavailableError):
             self._stop(error)
             return
-        replayed = error.metadata.get("replayed") == "true"
-        self._decide(index, Result(error.reason, replayed, error.message))
+        self._decide(index, Result(error.reason, message=error.message))
         self._land(index)
 
     def _stop(self, error: GuilderError) -> None:
