@@ -35,7 +35,10 @@ def main() -> None:
 
 def _run(command: str, settings: Settings) -> None:
     if command == "migrate":
-        uvloop.run(bootstrap.bootstrap(settings.shard_urls))
+        try:
+            uvloop.run(bootstrap.bootstrap(settings.shard_urls))
+        except bootstrap.BootstrapError as error:
+            sys.exit(f"refused: {error}")
         return
     from wallet import wiring  # noqa: PLC0415  # migrate needs neither gRPC nor the engine
 

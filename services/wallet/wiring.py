@@ -50,4 +50,9 @@ async def serve(settings: Settings) -> None:
 
 async def relay(settings: Settings) -> None:
     """Stream the outboxes until a signal says stop."""
-    await run_relay(settings)
+    await run_relay(
+        settings.shard_urls,
+        settings.ledger_address,
+        settings.notify_address,
+        durable=not settings.allow_weak_durability,
+    )

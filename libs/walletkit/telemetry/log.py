@@ -24,3 +24,5 @@ def setup(level: str, service: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
+    # The driver logs every note of a server as bare text, such as that a database exists already.
+    logging.getLogger("asyncmy").setLevel(logging.ERROR)

@@ -175,4 +175,4 @@ class Feed:
         elif isinstance(error, ChainError):
             self._log.critical("outbox does not continue what the sink has", **said)
         else:
-            self._log.warning("sink lost", **said)
+            self._log.warning("feed interrupted", **said)

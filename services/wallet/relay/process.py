@@ -11,7 +11,6 @@ from wallet.relay.feed import Feed
 from wallet.relay.outbox import Outbox
 from wallet.relay.sinks import Sink, ledger, notify
 from wallet.relay.tail import Tail
-from wallet.settings import Settings
 from wallet.store import partitions
 
 UPKEEP_PERIOD_S = 86_400
@@ -56,16 +55,18 @@ class Relay:
         self._tasks.append(asyncio.create_task(work, name=name))
 
 
-async def run_relay(settings: Settings) -> None:
-    """Relay until SIGTERM or SIGINT."""
+async def run_relay(
+    urls: Sequence[str], ledger_address: str, notify_address: str, *, durable: bool
+) -> None:
+    """Relay until SIGTERM or SIGINT; ``durable`` as for ``Outbox``."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
-    sinks = (ledger(settings.ledger_address), notify(settings.notify_address))
-    relay = Relay(settings.shard_urls, sinks, durable=not settings.allow_weak_durability)
+    sinks = (ledger(ledger_address), notify(notify_address))
+    relay = Relay(urls, sinks, durable=durable)
     relay.start()
-    log.info("relaying", shards=len(settings.shard_urls), sinks=[sink.name for sink in sinks])
+    log.info("relaying", shards=len(urls), sinks=[sink.name for sink in sinks])
     await stop.wait()
     log.info("stopping")
     await relay.stop()

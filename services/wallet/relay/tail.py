@@ -13,6 +13,8 @@ from guilder.events.v1.record_pb2 import SequencedRecord
 from wallet.relay.outbox import CHUNK_ROWS, Outbox, OutboxError, Position
 
 BUSY_POLL_S = 0.015
+LOADED_POLL_S = 0.1
+"""Between polls that find several records: a message costs 0.5 ms of CPU, however much it holds."""
 IDLE_POLL_S = 0.1
 IDLE_GROWTH = 1.5
 TAIL_ROWS = 2_048
@@ -50,6 +52,7 @@ class Tail:
     async def run(self) -> None:
         """Poll for ever; after an error start anew at the head."""
         delay = FIRST_RETRY_S
+        reported = ""
         while True:
             generation = self._generation
             try:
@@ -57,12 +60,14 @@ class Tail:
             except OutboxError as error:
                 log.critical("outbox is broken", shard=self._outbox.shard, error=str(error))
             except Exception as error:  # noqa: BLE001  # one shard's trouble must not end the others
-                log.warning("shard does not answer", shard=self._outbox.shard, error=repr(error))
+                if repr(error) != reported:
+                    reported = repr(error)
+                    log.warning("shard can't be read", shard=self._outbox.shard, error=reported)
             finally:
                 self._outbox.close()
             self._connected.clear()
             if generation != self._generation:
-                delay = FIRST_RETRY_S
+                delay, reported = FIRST_RETRY_S, ""
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  # jitter
             delay = min(delay * 2, LAST_RETRY_S)
 
@@ -95,7 +100,7 @@ class Tail:
             records = await self._outbox.read(self._last)
             if records:
                 self._append(records)
-                pause = BUSY_POLL_S
+                pause = BUSY_POLL_S if len(records) == 1 else LOADED_POLL_S
             else:
                 pause = min(pause * IDLE_GROWTH, IDLE_POLL_S)
             if len(records) < CHUNK_ROWS:
