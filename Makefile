@@ -50,7 +50,7 @@ test: setup lint ## Lint, then run all tests in random order
 
 .PHONY: lint
 lint: setup ## Check style, types, imports and protos
-	@$(VENV)/ruff check --quiet $(CODE)
+	@$(VENV)/ruff check --quiet --output-format concise $(CODE)
 	@$(VENV)/ruff format --check --quiet $(CODE)
 	@$(VENV)/mypy --no-error-summary
 	@$(VENV)/lint-imports --no-logo >.tools/lint-imports.log || { cat .tools/lint-imports.log; exit 1; }

@@ -18,7 +18,9 @@ FILE_LIMIT = 400
 LONG_FILES: dict[str, str] = {}
 BANNED_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "base", "manager"}
 # Written so that this file does not find itself.
-UNFINISHED = re.compile(r"\b(?:TO[D]O|FIX[M]E|XX[X])\b")
+UNFINISHED = re.compile(r"\b(?:TO[D]O|FIX[M]E)\b")
+# What a linter reads may stand beyond the limit: it belongs to its line.
+PRAGMA = re.compile(r"\s+# (?:noqa|type: ignore).*$")
 MACHINE_PATH = re.compile(r"(?<![\w.{}$])/(?:home|root|work|tmp|mnt|Users)/\w")
 # Exact text of others: the licence, and hashes.
 NOT_OURS = {"LICENSE", "requirements.lock"}
@@ -68,7 +70,7 @@ def test_python_lines_fit_the_screen() -> None:
         f"{shown(path)}:{number}"
         for path in python_files()
         for number, line in enumerate(text_lines(path), start=1)
-        if len(line) > LINE_LIMIT
+        if len(PRAGMA.sub("", line)) > LINE_LIMIT
     ]
     assert not long
 

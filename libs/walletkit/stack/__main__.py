@@ -58,7 +58,7 @@ def _failures_told() -> Iterator[None]:
         yield
     except ValidationError as error:
         for problem in error.errors():
-            name = "_".join(["GUILDER", *map(str, problem["loc"])]).upper()
+            name = "_".join(["GUILDER", *map(str, problem["loc"][:1])]).upper()
             typer.echo(f"{name}: {problem['msg']}", err=True)
         raise typer.Exit(1) from error
     except StackError as error:

@@ -5,7 +5,7 @@ import socket
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 LOOPBACK = "127.0.0.1"
@@ -53,6 +53,14 @@ class StackSettings(BaseSettings):
     max_connections: PositiveInt = 200
     start_timeout_seconds: PositiveInt = 120
     stop_timeout_seconds: PositiveInt = 30
+
+    @model_validator(mode="after")
+    def _refuse_shared_ports(self) -> Self:
+        ports = [*self.shard_ports, self.books_port, self.redis_port]
+        ports += [self.wallet_port, self.ledger_port, self.notify_port]
+        if twice := sorted({port for port in ports if ports.count(port) > 1}):
+            raise ValueError(f"port {twice[0]} is given to two processes")
+        return self
 
     @classmethod
     def for_tests(cls, run_dir: Path, *, shards: int = 2) -> Self:
