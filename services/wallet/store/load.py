@@ -38,9 +38,10 @@ PACKET_TIMEOUT_S = 8
 Longer than the sessions' lock wait, so that the server gives up first.
 """
 
+# FORCE INDEX: a scan, which the optimizer prefers for a small table, locks rows of others.
 _BALANCES = (
     "SELECT wallet_id,currency,posted,held,overdraft_limit,status,version FROM balances"
-    " WHERE wallet_id IN ({}) ORDER BY wallet_id FOR UPDATE"
+    " FORCE INDEX(PRIMARY) WHERE wallet_id IN ({}) ORDER BY wallet_id FOR UPDATE"
 )
 _CLOCK = "SELECT UTC_TIMESTAMP(6),clock_us,seq,epoch FROM head WHERE id=1"
 
@@ -126,14 +127,16 @@ def _statements(needs: ReadSet) -> dict[str, str]:
     if needs.slots:
         slots = ",".join([literal(slot) for slot in sorted(needs.slots)])
         statements["slots"] = (
-            f"SELECT slot FROM slots WHERE slot IN ({slots}) ORDER BY slot FOR UPDATE"
+            "SELECT slot FROM slots FORCE INDEX(PRIMARY)"
+            f" WHERE slot IN ({slots}) ORDER BY slot FOR UPDATE"
         )
     if needs.wallets:
         statements["balances"] = _BALANCES.format(id_list(needs.wallets))
     if needs.intents:
         ids = id_list({tx_id for tx_id, _ in needs.intents})
         statements["intents"] = (
-            f"SELECT tx_id,leg FROM intents WHERE tx_id IN ({ids}) ORDER BY tx_id,leg FOR UPDATE"
+            "SELECT tx_id,leg FROM intents FORCE INDEX(PRIMARY)"
+            f" WHERE tx_id IN ({ids}) ORDER BY tx_id,leg FOR UPDATE"
         )
     if needs.keys:
         statements["keys"] = (

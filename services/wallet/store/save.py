@@ -154,14 +154,14 @@ def _intent_updates(changes: Changes) -> Iterable[str]:
         return
     closed = sorted({(closed.tx_id, closed.leg) for closed in changes.closed})
     yield (
-        f"DELETE i FROM intents i JOIN ({_union(('t', 'l'), closed)}) j"
-        " ON j.t=i.tx_id AND j.l=i.leg"
+        f"DELETE i FROM ({_union(('t', 'l'), closed)}) j STRAIGHT_JOIN intents i"
+        " FORCE INDEX(PRIMARY) ON j.t=i.tx_id AND j.l=i.leg"
     )
     moved = sorted({(c.tx_id, int(c.state)) for c in changes.closed if c.state is not None})
     if moved:
         yield (
-            f"UPDATE transactions t JOIN ({_union(('t', 's'), moved)}) j"
-            " ON j.t=t.tx_id SET t.state=j.s"
+            f"UPDATE ({_union(('t', 's'), moved)}) j STRAIGHT_JOIN transactions t"
+            " FORCE INDEX(PRIMARY) ON j.t=t.tx_id SET t.state=j.s"
         )
 
 
@@ -172,8 +172,8 @@ def _balance_updates(changes: Changes) -> Iterable[str]:
             for wallet_id, b in changes.touched.items()
         )
         yield (
-            f"UPDATE balances w JOIN ({_union(('a', 'p', 'h', 's', 'v'), table)}) j"
-            " ON j.a=w.wallet_id"
+            f"UPDATE ({_union(('a', 'p', 'h', 's', 'v'), table)}) j STRAIGHT_JOIN balances w"
+            " FORCE INDEX(PRIMARY) ON j.a=w.wallet_id"
             " SET w.posted=j.p,w.held=j.h,w.status=j.s,w.version=j.v"
         )
     if changes.system:
@@ -188,7 +188,11 @@ def _balance_updates(changes: Changes) -> Iterable[str]:
 
 
 def _union(names: tuple[str, ...], table: Sequence[tuple[bytes | int, ...]]) -> str:
-    """Write rows as a derived table: level with every other bulk form on MariaDB (measured)."""
+    """Write rows as a derived table: level with every other bulk form on MariaDB (measured).
+
+    It is read first, by STRAIGHT_JOIN, and joined by the primary key: left to itself the optimizer
+    scans a small table, and waits for locks of rows that the batch does not touch.
+    """
     first, *others = table
     head = ",".join([f"{literal(value)} {name}" for name, value in zip(names, first, strict=True)])
     return " UNION ALL ".join([f"SELECT {head}", *[f"SELECT {row(o)[1:-1]}" for o in others]])
