@@ -31,7 +31,7 @@ MAX_PARKS = 20
 PAUSE_FIRST_S = 0.01
 PAUSE_MOST_S = 1.0
 SUSPECT_S = 10.0
-"""How long a wallet that was found locked by a stranger is probed before a batch waits for it."""
+"""How long after it was last found locked by a stranger a wallet is probed before each batch."""
 
 log = structlog.get_logger()
 
@@ -180,6 +180,7 @@ class BatchRun:
         blocked = await self._blocked(asked)
         for wallet_id in asked - blocked:
             del self._suspects[wallet_id]
+        self._suspects.update(dict.fromkeys(blocked, now + SUSPECT_S))
         return self._without(items, blocked)
 
     async def _blocked(self, wallet_ids: set[bytes]) -> set[bytes]:

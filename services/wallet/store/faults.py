@@ -18,15 +18,20 @@ _DATA_CLASSES = ("22", "23")
 _FIRST_SERVER_ERROR = 1000
 _FIRST_CLIENT_ERROR = 2000
 _LAST_CLIENT_ERROR = 2999
-_GOING_AWAY = frozenset({1053, 1077, 1079, 1080, 1152, 1159, 1160, 1161, 1290, 1836, 1927})
-"""Shutdown in progress, connection aborted or killed, network error, primary turned read-only."""
+_GOING_AWAY = frozenset(
+    {1040, 1042, 1043, 1053, 1077, 1079, 1080, 1129, 1152, 1159, 1160, 1161, 1203, 1290, 1836, 1927}
+)
+"""Too many connections, host blocked, shutdown in progress, connection aborted or killed, network
+error, primary turned read-only."""
+_STATEMENT_ENDED = frozenset({1317, 1969, 3024})
+"""KILL QUERY, and the server's limits on a statement's time (MariaDB, MySQL)."""
 
 
 class Fault(Enum):
     """What to do about it."""
 
     DEADLOCK = auto()
-    """Run the whole batch again."""
+    """Undone by the server, for no fault of the batch: run all of it again."""
     LOCK_TIMEOUT = auto()
     """Run again; repeated, park the commands whose wallets are blocked."""
     LOST_RACE = auto()
@@ -36,9 +41,10 @@ class Fault(Enum):
     STALE_EPOCH = auto()
     """Somebody else owns the shard. Change nothing."""
     DATA = auto()
-    """A value that the database refuses: split the batch, and let the one command fail alone."""
+    """A value that the database refuses, or that breaks our own code: split the batch, and let the
+    one command fail alone."""
     OTHER = auto()
-    """A fault of ours or of the schema: the batch fails and is logged."""
+    """A fault of the schema or the server, the same for every command: the batch fails."""
 
 
 def classify(error: BaseException) -> Fault:
@@ -51,7 +57,7 @@ def classify(error: BaseException) -> Fault:
     if isinstance(error, (OSError, TimeoutError, EOFError, UnsafeServerError)):
         return Fault.LOST_CONNECTION
     if not isinstance(error, MySQLError):
-        return Fault.OTHER
+        return Fault.DATA
     number = error_number(error)
     by_number = {
         DEADLOCK: Fault.DEADLOCK,
@@ -65,6 +71,8 @@ def classify(error: BaseException) -> Fault:
     )
     if client_side or number in _GOING_AWAY:
         return Fault.LOST_CONNECTION
+    if number in _STATEMENT_ENDED:
+        return Fault.DEADLOCK
     state = getattr(error, "sqlstate", None) or ""
     if number in _CHECK_VIOLATED or state.startswith(_DATA_CLASSES):
         return Fault.DATA
