@@ -151,8 +151,10 @@ def _statements(needs: ReadSet) -> dict[str, str]:
             f" WHERE wallet_id IN ({id_list(needs.facts)})"
         )
     if needs.closing:
+        # What only bounced off a wallet was never its own.
         statements["paying"] = (
             f"SELECT DISTINCT source FROM intents WHERE source IN ({id_list(needs.closing)})"
+            f" AND leg<{literal(RETURN_LEG)}"
         )
     statements["clock"] = _CLOCK
     return statements
