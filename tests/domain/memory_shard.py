@@ -1,0 +1,123 @@
+"""A shard in memory: keeps what the deciders change, as the store does, with nothing beside it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wallet.domain.batch import (
+    Balance,
+    Batch,
+    Changes,
+    Counterparty,
+    Kept,
+    NoCounterparty,
+    Posting,
+)
+from wallet.domain.commands import (
+    RETURN_LEG,
+    Command,
+    Intent,
+    LegResult,
+    TransactionState,
+    WalletChangeKind,
+)
+from wallet.domain.decide import decide
+from wallet.domain.outcome import Outcome, WalletFacts
+from walletkit.ids import SystemKind
+
+Place = tuple[bytes, int]
+
+
+class MemoryShard:
+    """Rows of one shard."""
+
+    def __init__(self, number: int) -> None:
+        """Make a shard without wallets."""
+        self.number = number
+        self.seq = 0
+        self.balances: dict[bytes, Balance] = {}
+        self.facts: dict[bytes, WalletFacts] = {}
+        self.keys: dict[bytes, tuple[bytes, bytes, bytes]] = {}
+        self.states: dict[bytes, TransactionState] = {}
+        self.intents: dict[Place, Intent] = {}
+        self.inbox: dict[Place, LegResult] = {}
+        self.system: dict[tuple[SystemKind, str], int] = {}
+        self.postings: list[tuple[Place, Posting]] = []
+        """Every posting ever made, with the leg that it opens or lands; a home's own has leg -1."""
+
+    def load(self) -> Batch:
+        """Read everything: what a batch does not touch does no harm."""
+        return Batch(
+            shard=self.number,
+            now_us=self.seq + 1,
+            seq=self.seq,
+            balances={wallet_id: replace(row) for wallet_id, row in self.balances.items()},
+            kept={
+                key: Kept(ref, fingerprint, outcome, self.states.get(ref))
+                for key, (ref, fingerprint, outcome) in self.keys.items()
+            },
+            facts=dict(self.facts),
+            landed=dict(self.inbox),
+            open_intents=set(self.intents),
+            paying={i.source for i in self.intents.values() if i.leg < RETURN_LEG},
+        )
+
+    def run(
+        self,
+        commands: Sequence[Command],
+        counterparties: dict[bytes, Counterparty | NoCounterparty],
+        *,
+        commit: bool = True,
+    ) -> list[Outcome]:
+        """Decide a batch; without ``commit`` nothing of it stays."""
+        batch = self.load()
+        batch.counterparties = counterparties
+        outcomes = [decide(batch, command) for command in commands]
+        if commit and batch.changes.any():
+            self._save(batch)
+        return outcomes
+
+    def _save(self, batch: Batch) -> None:
+        changes = batch.changes
+        self._save_wallets(changes)
+        self._save_movements(changes)
+        for closed in changes.closed:
+            del self.intents[closed.tx_id, closed.leg]
+            if closed.state is not None:
+                self.states[closed.tx_id] = closed.state
+        for command, outcome in changes.keys:
+            assert command.key_hash not in self.keys, "a key is inserted once"
+            self.keys[command.key_hash] = (command.ref, command.fingerprint, outcome)
+        for entry, delta in changes.system.items():
+            self.system[entry] = self.system.get(entry, 0) + delta
+        self.seq += 1
+
+    def _save_wallets(self, changes: Changes) -> None:
+        for change in changes.wallets:
+            if change.kind == WalletChangeKind.CREATED:
+                wallet_id = change.facts.wallet_id
+                assert wallet_id not in self.balances, "a wallet is inserted once"
+                currency = change.facts.currency
+                self.balances[wallet_id] = Balance(currency, 0, 0, 0, change.status, change.version)
+                self.facts[wallet_id] = change.facts
+        for wallet_id, row in changes.touched.items():
+            self.balances[wallet_id] = row
+
+    def _save_movements(self, changes: Changes) -> None:
+        for new in changes.transactions:
+            assert new.command.ref not in self.states, "a transaction is inserted once"
+            self.states[new.command.ref] = new.state
+            self.postings.append(((new.command.ref, 0 if new.intent else -1), new.posting))
+            if new.intent is not None:
+                self._open(new.intent)
+        for leg in changes.legs:
+            place = (leg.intent.tx_id, leg.intent.leg)
+            assert place not in self.inbox, "an inbox row is inserted once"
+            self.inbox[place] = leg.result
+            self.postings += [(place, posting) for posting in leg.postings]
+            if leg.returned is not None:
+                self._open(leg.returned)
+
+    def _open(self, intent: Intent) -> None:
+        place = (intent.tx_id, intent.leg)
+        assert place not in self.intents
+        self.intents[place] = intent
