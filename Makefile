@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv/bin
 PYTHON := $(VENV)/python
 STACK := $(PYTHON) -m walletkit.stack
-CODE := services libs clients tests hatch_build.py
+CODE := services libs clients tests tools hatch_build.py
 # More arguments for pytest, such as `-k transfer` or `-p randomly -p "randomly_seed=1"`.
 PYTEST_ARGS ?=
 
@@ -64,6 +64,10 @@ format: setup ## Format code and protos
 	@$(VENV)/ruff check --fix-only --quiet $(CODE)
 	@$(VENV)/ruff format $(CODE)
 	@$(VENV)/buf format --write protos
+
+.PHONY: docs
+docs: setup ## Write docs/errors.md from the catalogue of errors
+	@$(PYTHON) tools/errors_doc.py
 
 .PHONY: dist
 dist: setup ## Build wheel and sdist into dist/

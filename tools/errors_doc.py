@@ -24,16 +24,20 @@ _HEAD = """# Errors
 
 Made from `libs/walletkit/errors.py` by `make docs`; a test keeps both equal.
 
-Every error is a `google.rpc.Status`: a gRPC code, a sentence for people, and details for programs: always an
-`ErrorInfo` with `reason`, `domain` = `guilder` and `metadata` (ids and numbers that the sentence names), and for
-malformed requests a `BadRequest` with one entry for each field. Decide by `reason`; sentences may change.
+Every error is a `google.rpc.Status`: a gRPC code, a sentence for people, and details for
+programs: always an `ErrorInfo` with `reason`, `domain` = `guilder` and `metadata` (ids and numbers
+that the sentence names), and for malformed requests a `BadRequest` with one entry for each field.
+Decide by `reason`; sentences may change.
 
-Checks come in one order: shape, then the idempotency key, then existence, state, version, limits, funds.
+Checks come in one order: shape, then the idempotency key, then existence, state, version, limits,
+funds.
 
-**Is it kept with its key?** Declines with FAILED_PRECONDITION or ABORTED are decisions: the same key gets the same
-decline, also when the wallet could pay by now. Everything else may end otherwise next time.
+**Is it kept with its key?** Declines with FAILED_PRECONDITION or ABORTED are decisions: the same
+key gets the same decline, also when the wallet could pay by now. Everything else may end otherwise
+next time.
 
-**Safe to retry with the same key:** UNAVAILABLE and DEADLINE_EXCEEDED, always. Nothing is done twice.
+**Safe to retry with the same key:** UNAVAILABLE and DEADLINE_EXCEEDED, always. Nothing is done
+twice.
 
 | reason | gRPC | HTTP | meaning |
 | --- | --- | --- | --- |
