@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import grpc.aio
 import pytest
+from google.rpc import error_details_pb2, status_pb2
 from guilder.events.v1 import record_pb2 as events
 from guilder.ledger.v1 import ledger_service_pb2 as api
 from guilder.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -19,6 +21,7 @@ from ledger.wiring import Ledger
 from tests.conftest import FreshDatabases
 from tests.ledger.shards import Shard
 from walletkit.rpc.interceptor import StatusInterceptor
+from walletkit.rpc.status import DETAILS_KEY
 from walletkit.sql.session import Rows, open_session, run_packet
 
 CALL_TIMEOUT_S = 20
@@ -46,6 +49,42 @@ class FakeWallets(audit_grpc.WalletAuditServiceServicer):
             yield part
 
 
+def reason_of(error: grpc.aio.AioRpcError) -> str:
+    """Return the reason that an error carries."""
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY:
+            assert isinstance(value, bytes)
+            status = status_pb2.Status.FromString(value)
+            info = error_details_pb2.ErrorInfo()
+            assert status.details[0].Unpack(info)
+            return str(info.reason)
+    return ""
+
+
+@asynccontextmanager
+async def serving(
+    url: str, wallets: FakeWallets, interval_ms: int = 0
+) -> AsyncIterator["Running"]:
+    """Serve a ledger on a database that is there already."""
+    server = grpc.aio.server(interceptors=(StatusInterceptor(),))
+    audit_grpc.add_WalletAuditServiceServicer_to_server(wallets, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    settings = Settings(
+        listen="127.0.0.1:0",
+        database_url=url,
+        wallet_address=f"127.0.0.1:{port}",
+        commit_interval_ms=interval_ms,
+    )
+    ledger = Ledger(settings)
+    ledger.register(server)
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Running(ledger, LedgerServiceStub(channel), wallets, url)
+    await server.stop(None)
+    async with asyncio.timeout(CALL_TIMEOUT_S):
+        await ledger.drain()
+
+
 @dataclass
 class Running:
     """A ledger that serves, its database, and the wallets it reconciles with."""
@@ -54,7 +93,6 @@ class Running:
     stub: Any
     wallets: FakeWallets
     url: str
-    port: int
 
     async def sql(self, statements: str) -> list[Rows]:
         """Run statements behind the ledger's back."""
@@ -72,12 +110,18 @@ class Running:
         call = self.stub.Ingest(timeout=CALL_TIMEOUT_S)
         await call.write(api.IngestRequest(shard=shard))
         answers = [await call.read()]
-        for record in listed:
-            await call.write(api.IngestRequest(shard=shard, records=[record]))
+        # One message: a write to a call that was refused meanwhile hides why it was.
+        await call.write(api.IngestRequest(shard=shard, records=listed))
         await call.done_writing()
         while (answer := await call.read()) is not grpc.aio.EOF:
             answers.append(answer)
         return answers
+
+    async def refused(self, shard: int, records: Iterable[events.SequencedRecord]) -> str:
+        """Send records of which one must be refused, and return the reason."""
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await self.ingest(shard, records)
+        return reason_of(refused.value)
 
     async def take(self, *shards: Shard) -> None:
         """Have the ledger take in whatever the shards have written."""
@@ -87,25 +131,14 @@ class Running:
 
 
 @pytest.fixture
-async def running(fresh_databases: FreshDatabases) -> AsyncIterator[Running]:
-    """Serve a ledger on a fresh database."""
+async def fresh_ledger(fresh_databases: FreshDatabases) -> str:
+    """Return the URL of a ledger's database without a record."""
     await bootstrap.bootstrap(fresh_databases.ledger)
-    wallets = FakeWallets()
-    server = grpc.aio.server(interceptors=(StatusInterceptor(),))
-    audit_grpc.add_WalletAuditServiceServicer_to_server(wallets, server)  # type: ignore[no-untyped-call]
-    port = server.add_insecure_port("127.0.0.1:0")
-    settings = Settings(
-        listen="127.0.0.1:0",
-        database_url=fresh_databases.ledger,
-        wallet_address=f"127.0.0.1:{port}",
-        commit_interval_ms=0,
-    )
-    ledger = Ledger(settings)
-    ledger.register(server)
-    await server.start()
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        stub = LedgerServiceStub(channel)
-        yield Running(ledger, stub, wallets, fresh_databases.ledger, port)
-    await server.stop(None)
-    async with asyncio.timeout(CALL_TIMEOUT_S):
-        await ledger.drain()
+    return fresh_databases.ledger
+
+
+@pytest.fixture
+async def running(fresh_ledger: str) -> AsyncIterator[Running]:
+    """Serve a ledger on a fresh database."""
+    async with serving(fresh_ledger, FakeWallets()) as ledger:
+        yield ledger

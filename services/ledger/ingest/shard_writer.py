@@ -69,7 +69,7 @@ class ShardWriter:
 
     async def position(self) -> Position:
         """Return how far the shard is durable. Raise ``ServiceError`` (LEDGER_UNAVAILABLE)."""
-        return await self._own(self._retried(self._current))
+        return await self._own(self._retried(self._reread))
 
     async def take(self, batch: Sequence[Incoming]) -> Taken:
         """Take a batch in.
@@ -110,6 +110,11 @@ class ShardWriter:
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # jitter
         text = f"shard {self._shard} can't be taken in: {failure}"
         raise ServiceError("LEDGER_UNAVAILABLE", text) from failure
+
+    async def _reread(self) -> Position:
+        """Ask the database: a relay that opens may know more than this process."""
+        self._sure = False
+        return await self._current()
 
     async def _current(self) -> Position:
         """Return where the shard stands; balances of another position are forgotten."""
