@@ -8,9 +8,11 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv/bin
 PYTHON := $(VENV)/python
 STACK := $(PYTHON) -m walletkit.stack
-CODE := services libs clients tests tools hatch_build.py
+CODE := services libs clients tests bench tools hatch_build.py
 # More arguments for pytest, such as `-k transfer` or `-p randomly -p "randomly_seed=1"`.
 PYTEST_ARGS ?=
+# For bench/transfers.py, such as `--rounds 1 --seconds 5`.
+BENCH_ARGS ?=
 
 .PHONY: help
 help: ## List the targets
@@ -87,6 +89,10 @@ release-protos: setup ## Note the present protos as released: `make lint` holds 
 .PHONY: tools
 tools: setup ## Install ghz and grpcurl into .tools/bin
 	@tools/go_tools.sh
+
+.PHONY: bench
+bench: up tools ## Measure transfers against the running suite, then prove the books
+	@$(PYTHON) bench/transfers.py $(BENCH_ARGS)
 
 .PHONY: clean
 clean: ## Stop the suite and delete all that was made, its data included
