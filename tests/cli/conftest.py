@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +9,6 @@ from typer.testing import CliRunner, Result
 
 from guilder.cli.app import app
 from walletkit.stack import Stack, StackSettings
-
-ROOT = Path(__file__).resolve().parents[2]
-PAYROLL = ROOT / "examples" / "payroll.csv"
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """`guilder statement`: a wallet's entries from the ledger, with running balances."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import typer
@@ -84,8 +85,10 @@ def statement_dict(wallet_id: str, entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def show_statement(entries: Sequence[Entry], title: str) -> None:
-    """Print a statement as a table."""
+def show_statement(
+    entries: Sequence[Entry], title: str, names: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """Print a statement as a table; ``names`` says what to call counterparties, by wallet id."""
     if not entries:
         console().print(f"{title}: no entries.")
         return
@@ -103,7 +106,7 @@ def show_statement(entries: Sequence[Entry], title: str) -> None:
         made.add_row(
             moment(entry.create_time),
             entry.transaction_id,
-            _party(entry.counterparty_wallet_id),
+            names.get(entry.counterparty_wallet_id) or _party(entry.counterparty_wallet_id),
             "" if credited else amount,
             amount if credited else "",
             money(int(entry.posted_after_minor), currency),

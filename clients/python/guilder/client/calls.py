@@ -100,8 +100,8 @@ class MoneyFields(TypedDict):
 
 
 def key_of(options: ChangeOptions) -> str:
-    """Return the caller's idempotency key, or a fresh one."""
-    return options.get("idempotency_key") or str(uuid4())
+    """Return the caller's idempotency key, or a fresh one; an empty one the service refuses."""
+    return options["idempotency_key"] if "idempotency_key" in options else str(uuid4())
 
 
 def money_fields(options: MoneyOptions) -> MoneyFields:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from guilder.cli.demo.receiver import Delivery
-from guilder.cli.demo.webhook import EVENTS, deliver
+from guilder.cli.demo.webhook import EVENTS, deliver, is_complete
 from guilder.cli.importing.command import MAX_ATTEMPTS, import_sheet, load
 from guilder.cli.importing.report import Report
 from guilder.cli.importing.rows import Op, Row, Sheet
@@ -132,7 +132,8 @@ async def _show_statement(guilder: Guilder, sheet: Sheet, wallet_ids: Mapping[st
     labels = _paid_labels(sheet, _first_currency(sheet.rows))
     if labels:
         entries = await fetch_entries(guilder, wallet_ids[labels[0]], SHOWN_ENTRIES)
-        show_statement(entries, f"Statement of {labels[0]}")
+        names = {wallet_id: label for label, wallet_id in wallet_ids.items()}
+        show_statement(entries, f"Statement of {labels[0]}", names)
     return not missing
 
 
@@ -153,12 +154,12 @@ async def _show_webhook(guilder: Guilder) -> bool:
         _show_delivery(deliveries[0])
     for delivery in deliveries[1:]:
         signature = "verified" if delivery.verified else "WRONG"
-        kind = plain(str(delivery.body.get("type")))
-        out.print(f"… then {kind} {delivery.headers['webhook-id']}, signature {signature}")
-    complete = len(deliveries) >= EVENTS and all(item.verified for item in deliveries)
-    if not complete:
-        out.print(f"{len(deliveries)} of {EVENTS} webhooks came in time.", style="red")
-    return complete
+        name = plain(f"{delivery.type} {delivery.headers['webhook-id']}")
+        out.print(f"… then {name}, signature {signature}")
+    if not is_complete(deliveries):
+        out.print(f"Not all of these came in time: {', '.join(EVENTS)}.", style="red")
+        return False
+    return True
 
 
 def _show_delivery(delivery: Delivery) -> None:

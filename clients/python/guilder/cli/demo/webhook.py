@@ -10,7 +10,7 @@ from guilder.client import Guilder, GuilderError, Money
 
 ACCOUNT = "guilder-demo"
 AMOUNT = Money(currency_code="EUR", amount_minor=100)
-EVENTS = 3
+EVENTS = ("transaction.posted", "transaction.posted", "wallet.closed")
 """What the change makes: a deposit, a withdrawal and the wallet's end."""
 
 DELIVERY_SECONDS = 30.0
@@ -29,17 +29,31 @@ async def deliver(guilder: Guilder) -> list[Delivery]:
     async with Receiver() as receiver:
         subscribed = await guilder.notify.create_subscription(receiver.url, wallet_ids=[wallet_id])
         try:
-            receiver.secret = subscribed.secret
+            receiver.trust(subscribed.secret)
             await guilder.wallet.deposit(wallet_id, AMOUNT, reference="demo in")
             await guilder.wallet.withdraw(wallet_id, AMOUNT, reference="demo out")
             await guilder.wallet.close_wallet(wallet_id)
-            return await receiver.wait(EVENTS, DELIVERY_SECONDS)
+            return _in_order(await receiver.wait(is_complete, DELIVERY_SECONDS))
         finally:
             # Also after Ctrl-C: notify would else go on trying a port where nobody listens.
             deletion = guilder.notify.delete_subscription(subscribed.subscription.subscription_id)
             with suppress(GuilderError, TimeoutError):
                 async with asyncio.timeout(CLEANUP_SECONDS):
                     await asyncio.shield(deletion)
+
+
+def is_complete(deliveries: list[Delivery]) -> bool:
+    """Tell whether every event of the change was delivered with a good signature."""
+    return sorted(item.type for item in _in_order(deliveries) if item.verified) == sorted(EVENTS)
+
+
+def _in_order(deliveries: list[Delivery]) -> list[Delivery]:
+    """Return deliveries by the wallet's own sequence: they may come in any order.
+
+    The wallet's creation came before the subscription, and is delivered only if notify reads late.
+    """
+    wanted = [item for item in deliveries if item.type != "wallet.created"]
+    return sorted(wanted, key=lambda item: int(item.body.get("walletSequence", 0)))
 
 
 async def _forget_earlier_demos(guilder: Guilder) -> None:
