@@ -1,12 +1,10 @@
 """The commands of notify: ``python -m notify serve | migrate``."""
 
-import argparse
-import sys
-
 import uvloop
 
-from notify.settings import Settings, SettingsError, load
+from notify.settings import Settings, load
 from notify.store import bootstrap
+from walletkit.command import choose
 from walletkit.telemetry import log
 
 COMMANDS = {
@@ -17,16 +15,7 @@ COMMANDS = {
 
 def main() -> None:
     """Run one command; exit with 2 when the environment is not right."""
-    parser = argparse.ArgumentParser(prog="notify", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, meaning in COMMANDS.items():
-        commands.add_parser(name, help=meaning)
-    command = parser.parse_args().command
-    try:
-        settings = load()
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(2)
+    command, settings = choose("notify", __doc__, COMMANDS, load)
     log.setup(settings.log_level, "notify")
     _run(command, settings)
 

@@ -4,24 +4,15 @@ A variable that begins with ``NOTIFY_`` and is not known, or is missing, or malf
 start by name.
 """
 
-import os
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field
+from pydantic_settings import BaseSettings
 
-from walletkit.sql.session import parse_url
+from walletkit import settings
+from walletkit.settings import Address, DatabaseUrl, LogLevel, strict
 
 PREFIX = "NOTIFY_"
-
-
-class SettingsError(RuntimeError):
-    """The environment does not describe notify; the message names each variable that is wrong."""
-
-
-def _check_url(url: str) -> str:
-    parse_url(url)
-    return url
 
 
 class Settings(BaseSettings):
@@ -32,17 +23,15 @@ class Settings(BaseSettings):
     answer. Redis must run with ``maxmemory-policy noeviction``.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
-    )
+    model_config = strict(PREFIX)
 
-    listen: Annotated[str, Field(pattern=r"^[^\s]+:[0-9]{1,5}$")]
+    listen: Address
     # Both urls may hold a password, which no log may show. rediss:// means TLS.
-    database_url: Annotated[str, AfterValidator(_check_url)] = Field(repr=False)
+    database_url: DatabaseUrl = Field(repr=False)
     redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://")] = Field(repr=False)
     allow_private_targets: bool = False
     allow_weak_durability: bool = False
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_level: LogLevel = "INFO"
 
     # What is kept of each shard's stream, for watchers that resume and for replays.
     kept_records: int = Field(default=100_000, ge=1, le=10_000_000)
@@ -68,14 +57,4 @@ class Settings(BaseSettings):
 
 def load() -> Settings:
     """Read the environment. Raise ``SettingsError``."""
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    unknown = {name for name in os.environ if name.startswith(PREFIX)} - known
-    problems = [f"{name}: unknown" for name in sorted(unknown)]
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        problems += [f"{PREFIX}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
-        raise SettingsError("\n".join(problems)) from None
-    if problems:
-        raise SettingsError("\n".join(problems))
-    return settings
+    return settings.load(Settings)

@@ -1,12 +1,12 @@
 """The commands of the wallet service: ``python -m wallet serve | relay | migrate``."""
 
-import argparse
 import sys
 
 import uvloop
 
-from wallet.settings import Settings, SettingsError, load
+from wallet.settings import Settings, load
 from wallet.store import bootstrap
+from walletkit.command import choose
 from walletkit.rpc.workers import run_workers
 from walletkit.telemetry import log
 
@@ -19,16 +19,7 @@ COMMANDS = {
 
 def main() -> None:
     """Run one command; exit with 2 when the environment is not right."""
-    parser = argparse.ArgumentParser(prog="wallet", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, meaning in COMMANDS.items():
-        commands.add_parser(name, help=meaning)
-    command = parser.parse_args().command
-    try:
-        settings = load()
-    except SettingsError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(2)
+    command, settings = choose("wallet", __doc__, COMMANDS, load)
     log.setup(settings.log_level, "wallet-relay" if command == "relay" else "wallet")
     _run(command, settings)
 

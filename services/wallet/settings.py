@@ -7,13 +7,13 @@ start by name: a misspelled shard would otherwise be a shard less.
 import os
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from walletkit.sql.session import parse_url
+from walletkit.settings import Address, DatabaseUrl, LogLevel, SettingsError, strict
 
 PREFIX = "WALLET_"
 MAX_SHARDS = 1_024
@@ -21,35 +21,22 @@ MAX_SHARDS = 1_024
 _SHARD = re.compile(r"WALLET_SHARD_(0|[1-9][0-9]{0,3})_URL")
 
 
-class SettingsError(RuntimeError):
-    """The environment is not right; the message names each variable that is wrong."""
-
-
-def _check_url(url: str) -> str:
-    parse_url(url)
-    return url
-
-
-Address = Annotated[str, Field(pattern=r"^[^\s]+:[0-9]{1,5}$")]
-ShardUrl = Annotated[str, AfterValidator(_check_url)]
-
-
 class Settings(BaseSettings):
     """What an operator decides about the wallet service."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True
-    )
+    model_config = strict(PREFIX)
 
     listen: Address
     ledger_address: Address
     notify_address: Address
-    shard_urls: Annotated[tuple[ShardUrl, ...], Field(min_length=1, max_length=MAX_SHARDS)] = Field(
-        # Urls hold passwords, which no log may show.
-        repr=False
+    shard_urls: Annotated[tuple[DatabaseUrl, ...], Field(min_length=1, max_length=MAX_SHARDS)] = (
+        Field(
+            # Urls hold passwords, which no log may show.
+            repr=False
+        )
     )
     workers: int = Field(default=1, ge=1, le=64)
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    log_level: LogLevel = "INFO"
     queue_limit: int = Field(default=10_000, ge=1, le=1_000_000)
     batch_window_ms: int = Field(default=5, ge=0, le=1_000)
     leg_wait_ms: int = Field(default=1_000, ge=0, le=60_000)

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from wallet.settings import Settings, SettingsError, load
+from wallet.settings import Settings, load
+from walletkit.settings import SettingsError
 
 COMPLETE = {
     "WALLET_LISTEN": "127.0.0.1:50051",

@@ -13,9 +13,6 @@ from walletkit.errors import invalid_field
 from walletkit.ids import SystemKind, format_id, parse_wallet_id
 from walletkit.money import EXPONENTS
 
-DEFAULT_PAGE = 50
-MAX_PAGE = 1_000
-
 _CUSTOMERS = "customers"
 _MICRO = 1_000_000
 _NANO_OF_MICRO = 1_000
@@ -31,13 +28,6 @@ def wallet_id(text: str) -> bytes:
         raise invalid_field(
             "wallet_id", text, "a UUID, or sys:<shard>:<kind>:<currency>"
         ) from error
-
-
-def page_size(size: int) -> int:
-    """Return how many rows a page has. Raise ``ServiceError`` (INVALID_FIELD)."""
-    if not 0 <= size <= MAX_PAGE:
-        raise invalid_field("page_size", size, f"1 to {MAX_PAGE}, or 0 for {DEFAULT_PAGE}")
-    return size or DEFAULT_PAGE
 
 
 def moment(

@@ -1,6 +1,7 @@
 """Answer the lists and balances: check the request, wait for its position, read, render."""
 
 import asyncio
+import struct
 from typing import Any, NamedTuple, cast
 
 import grpc.aio
@@ -8,7 +9,7 @@ import grpc.aio
 from guilder.events.v1 import record_pb2 as events
 from guilder.ledger.v1 import ledger_service_pb2 as api
 from guilder.type.v1.position_pb2 import Position
-from ledger.api import convert, page_token
+from ledger.api import convert
 from ledger.domain.account import Account
 from ledger.store import queries
 from ledger.store.pool import Pool, Session
@@ -17,9 +18,13 @@ from ledger.store.queries import Edge, EntryRow, Place
 from ledger.store.trial import trial_balance
 from walletkit.clock import day_of
 from walletkit.errors import ServiceError, invalid_field
+from walletkit.rpc import pages
 
 MAX_WAIT_S = 30
 """The longest wait for ``min_position``, for callers without a deadline."""
+
+_PLACE = struct.Struct(">QI")
+"""What a page token holds: version and day at which the next page begins."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _ListRequest = api.ListEntriesRequest | api.ListTransactionsRequest
@@ -51,7 +56,7 @@ class Reads:
         LEDGER_UNAVAILABLE).
         """
         wallet_id = convert.wallet_id(request.wallet_id)
-        size = convert.page_size(request.page_size)
+        size = pages.size_of(request.page_size)
         await self._wait(request, wallet_id, context)
         async with self._pool.session() as session:
             page = await _page(session, request, wallet_id, size)
@@ -67,7 +72,7 @@ class Reads:
     ) -> api.ListTransactionsResponse:
         """List transactions, newest first. Raise as ``list_entries`` does."""
         wallet_id = convert.wallet_id(request.wallet_id)
-        size = convert.page_size(request.page_size)
+        size = pages.size_of(request.page_size)
         await self._wait(request, wallet_id, context)
         async with self._pool.session() as session:
             page = await _page(session, request, wallet_id, size)
@@ -146,8 +151,8 @@ async def _page(session: Session, request: _ListRequest, wallet_id: bytes, size:
     """Read one page and the token of the next."""
     start = convert.moment(request, "start_time")
     end = convert.moment(request, "end_time")
-    query = page_token.digest((type(request).__name__, wallet_id.hex(), start, end))
-    resumed = page_token.read(request.page_token, query) if request.page_token else None
+    query = repr((type(request).__name__, wallet_id, start, end)).encode()
+    resumed = _read_place(query, request.page_token) if request.page_token else None
     account, position = await _account(session, wallet_id, request.wallet_id)
     newest = Edge(account.version, day_of(account.time_us), 0)
     if resumed is not None:
@@ -160,8 +165,16 @@ async def _page(session: Session, request: _ListRequest, wallet_id: bytes, size:
     rows = await queries.list_entries(
         session, wallet_id, newest=newest, oldest=oldest, limit=size + 1
     )
-    token = page_token.write(query, rows[size].version, rows[size].day) if rows[size:] else ""
+    token = ""
+    if rows[size:]:
+        token = pages.token_of(query, _PLACE.pack(rows[size].version, rows[size].day))
     return _Page(account, rows[:size], token, position)
+
+
+def _read_place(query: bytes, token: str) -> tuple[int, int]:
+    """Return version and day at which a page goes on downwards."""
+    version, day = _PLACE.unpack(pages.place_of(query, token, bytes(_PLACE.size)))
+    return version, day
 
 
 async def _transactions(

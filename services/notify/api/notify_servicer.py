@@ -9,7 +9,7 @@ import grpc.aio
 
 from guilder.notify.v1 import notify_service_pb2 as pb
 from guilder.notify.v1 import notify_service_pb2_grpc as rpc
-from notify.api import convert, pages
+from notify.api import convert
 from notify.channels.replay import Replays
 from notify.channels.subscribe import Subscribing
 from notify.ingest.stream import IngestStreams
@@ -17,9 +17,10 @@ from notify.store.dead_letters import LATEST, DeadLetters
 from notify.store.subscriptions import Subscriptions
 from notify.streams.watch import Watches
 from walletkit.ids import NIL
+from walletkit.rpc import pages
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["NotifyService"].full_name
-_SUBSCRIPTIONS = "subscriptions"
+_SUBSCRIPTIONS = b"subscriptions"
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -68,7 +69,7 @@ class NotifyServicer(rpc.NotifyServiceServicer):
     ) -> pb.ListSubscriptionsResponse:
         """List subscriptions, oldest first."""
         size = pages.size_of(request.page_size)
-        after = pages.read_token(_SUBSCRIPTIONS, request.page_token, NIL)
+        after = pages.place_of(_SUBSCRIPTIONS, request.page_token, NIL)
         found = await self._parts.subscriptions.page(after, size + 1)
         more = len(found) > size
         return pb.ListSubscriptionsResponse(
@@ -91,8 +92,8 @@ class NotifyServicer(rpc.NotifyServiceServicer):
         """List dead letters, newest first."""
         subscription_id = convert.parse_subscription_id(request.subscription_id)
         size = pages.size_of(request.page_size)
-        query = f"dead-letters {request.subscription_id}"
-        before = pages.read_token(query, request.page_token, LATEST)
+        query = b"dead-letters" + subscription_id
+        before = pages.place_of(query, request.page_token, LATEST)
         await self._parts.subscriptions.get(subscription_id)
         found = await self._parts.dead_letters.page(subscription_id, before, size + 1)
         more = len(found) > size

@@ -12,8 +12,6 @@ from walletkit.money import MAX_AMOUNT_MINOR, is_known
 MAX_KEY_LENGTH = 128
 MAX_REFERENCE_BYTES = 64
 MAX_OPAQUE_BYTES = 4096
-MAX_PAGE_SIZE = 1000
-DEFAULT_PAGE_SIZE = 50
 
 _TOO_LARGE = 2**63
 _KEY = re.compile(r"[\x20-\x7e]{1,128}")
@@ -95,13 +93,6 @@ def read_opaque(raw: bytes) -> tuple[str, dict[str, str]]:
         return "", {}
     kept = json.loads(raw)
     return kept.get("d", ""), kept.get("m", {})
-
-
-def page_size(size: int) -> int:
-    """Read a page size; 0 means the default."""
-    if not 0 <= size <= MAX_PAGE_SIZE:
-        raise invalid_field("page_size", size, f"must be from 0 to {MAX_PAGE_SIZE}")
-    return size or DEFAULT_PAGE_SIZE
 
 
 def not_same(source: bytes, text: str, destination: bytes) -> None:

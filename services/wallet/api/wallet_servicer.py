@@ -10,7 +10,7 @@ import grpc.aio
 from guilder.type.v1.position_pb2 import Position
 from guilder.wallet.v1 import wallet_service_pb2 as pb
 from guilder.wallet.v1 import wallet_service_pb2_grpc as stubs
-from wallet.api import convert, fields, page_token
+from wallet.api import convert, fields
 from wallet.api.history import History
 from wallet.domain.commands import (
     RETURN_LEG,
@@ -26,7 +26,8 @@ from wallet.engine.queue import Answer
 from wallet.engine.router import Router
 from wallet.store import queries
 from walletkit.errors import ServiceError, invalid_field
-from walletkit.ids import format_id, slot_of_account
+from walletkit.ids import NIL, format_id, slot_of_account
+from walletkit.rpc import pages
 from walletkit.rpc.status import to_status
 
 MAX_TRANSFERS = 1000
@@ -155,13 +156,13 @@ class WalletServicer(stubs.WalletServiceServicer):
     ) -> pb.ListWalletsResponse:
         """List the wallets of an account."""
         account_id = fields.account_id(request.account_id)
-        size = fields.page_size(request.page_size)
+        size = pages.size_of(request.page_size)
         query = account_id.encode()
-        after = page_token.read(query, request.page_token) if request.page_token else b""
+        after = pages.place_of(query, request.page_token, NIL)
         shard = self._router.shard_of_slot(slot_of_account(account_id))
         found = await queries.wallets_of(shard, account_id, after, size + 1)
         page = found[:size]
-        token = page_token.write(query, page[-1].facts.wallet_id) if len(found) > size else ""
+        token = pages.token_of(query, page[-1].facts.wallet_id) if len(found) > size else ""
         wallets = [convert.wallet(one.facts, one.status) for one in page]
         return pb.ListWalletsResponse(wallets=wallets, next_page_token=token)
 
