@@ -120,7 +120,7 @@ class NotifyClient:
         wallet_ids: Sequence[str] = (),
         cursor: str = "",
         idle_seconds: float = WATCH_IDLE_SECONDS,
-    ) -> AsyncIterator[WatchResponse]:
+    ) -> AsyncGenerator[WatchResponse]:
         """Yield events as they happen, for ever; after a break go on right behind the last one.
 
         ``cursor`` of an earlier event goes on behind it, ``0`` begins with all that is kept.
