@@ -9,12 +9,12 @@ from typing import Any
 import grpc.aio
 import pytest
 from google.rpc import error_details_pb2, status_pb2
+
 from guilder.events.v1 import record_pb2 as events
 from guilder.ledger.v1 import ledger_service_pb2 as api
 from guilder.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
 from guilder.wallet.v1 import wallet_audit_service_pb2 as audit
 from guilder.wallet.v1 import wallet_audit_service_pb2_grpc as audit_grpc
-
 from ledger.settings import Settings
 from ledger.store import bootstrap
 from ledger.wiring import Ledger
@@ -26,6 +26,8 @@ from walletkit.sql.session import Rows, open_session, run_packet
 
 CALL_TIMEOUT_S = 20
 
+Context = grpc.aio.ServicerContext[Any, Any]
+
 
 class FakeWallets(audit_grpc.WalletAuditServiceServicer):
     """A WalletAuditService that serves the snapshots it is given."""
@@ -34,13 +36,15 @@ class FakeWallets(audit_grpc.WalletAuditServiceServicer):
         self.snapshots: dict[int, list[audit.StreamBalancesResponse]] = {}
 
     async def ListShards(  # noqa: N802  # gRPC's name
-        self, request: audit.ListShardsRequest, context: Any
+        self,
+        request: audit.ListShardsRequest,  # noqa: ARG002  # part of the signature
+        context: Context,  # noqa: ARG002
     ) -> audit.ListShardsResponse:
         """List the shards that have a snapshot."""
         return audit.ListShardsResponse(shards=sorted(self.snapshots))
 
     async def StreamBalances(  # noqa: N802  # gRPC's name
-        self, request: audit.StreamBalancesRequest, context: Any
+        self, request: audit.StreamBalancesRequest, context: Context
     ) -> AsyncIterator[audit.StreamBalancesResponse]:
         """Stream a shard's snapshot."""
         if request.shard not in self.snapshots:
@@ -49,22 +53,23 @@ class FakeWallets(audit_grpc.WalletAuditServiceServicer):
             yield part
 
 
-def reason_of(error: grpc.aio.AioRpcError) -> str:
-    """Return the reason that an error carries."""
+def info_of(error: grpc.aio.AioRpcError) -> error_details_pb2.ErrorInfo:
+    """Return what an error says to machines; empty where it carries nothing."""
+    info = error_details_pb2.ErrorInfo()
     for key, value in error.trailing_metadata() or ():
         if key == DETAILS_KEY:
             assert isinstance(value, bytes)
-            status = status_pb2.Status.FromString(value)
-            info = error_details_pb2.ErrorInfo()
-            assert status.details[0].Unpack(info)
-            return str(info.reason)
-    return ""
+            assert status_pb2.Status.FromString(value).details[0].Unpack(info)
+    return info
+
+
+def reason_of(error: grpc.aio.AioRpcError) -> str:
+    """Return the reason that an error carries."""
+    return str(info_of(error).reason)
 
 
 @asynccontextmanager
-async def serving(
-    url: str, wallets: FakeWallets, interval_ms: int = 0
-) -> AsyncIterator["Running"]:
+async def serving(url: str, wallets: FakeWallets, interval_ms: int = 0) -> AsyncIterator["Running"]:
     """Serve a ledger on a database that is there already."""
     server = grpc.aio.server(interceptors=(StatusInterceptor(),))
     audit_grpc.add_WalletAuditServiceServicer_to_server(wallets, server)

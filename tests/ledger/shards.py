@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from guilder.events.v1 import record_pb2 as events
 from guilder.wallet.v1 import wallet_audit_service_pb2 as audit
-
 from walletkit.chain import genesis_hash, next_hash
 from walletkit.ids import SystemKind, is_system, new_id, system_wallet_id
 
@@ -216,8 +215,14 @@ class Shard:
         return wallet.posted, wallet.version
 
 
+def postings_of(message: events.Record) -> list[events.Posting]:
+    """Return all postings of a record: of its transactions, then of its landed legs."""
+    of_transactions = [p for transaction in message.transactions for p in transaction.postings]
+    return of_transactions + [p for landed in message.landed_legs for p in landed.postings]
+
+
 def send_across(home: Shard, away: Shard, source: bytes, destination: bytes, amount: int) -> bytes:
-    """Send money to another shard and have it land; a record for each step. Return the transaction's id."""
+    """Send money to another shard and have it land; a record for each step. Return its id."""
     transaction = home.send(source, destination, amount)
     tx_id, intent = transaction.transaction_id, transaction.intents[0]
     home.commit()
