@@ -1,10 +1,11 @@
 """Turn a ServiceError into ``google.rpc.Status`` and back to gRPC's trailers."""
 
 import grpc
+import grpc.aio
 from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
-from walletkit.errors import DOMAIN, Code, ServiceError
+from walletkit.errors import DOMAIN, Code, FieldViolation, ServiceError
 
 DETAILS_KEY = "grpc-status-details-bin"
 """The trailer by which gRPC carries a whole ``google.rpc.Status``."""
@@ -30,6 +31,18 @@ def to_status(error: ServiceError) -> status_pb2.Status:
             error_details_pb2.BadRequest(field_violations=violations),
         )
     return status
+
+
+def violations_of(error: grpc.aio.AioRpcError) -> tuple[FieldViolation, ...]:
+    """Return the fields that another service of ours found malformed."""
+    trailers = dict(error.trailing_metadata() or ())
+    raw = trailers.get(DETAILS_KEY)
+    if not isinstance(raw, bytes):
+        return ()
+    found = error_details_pb2.BadRequest()
+    for detail in status_pb2.Status.FromString(raw).details:
+        detail.Unpack(found)
+    return tuple(FieldViolation(v.field, v.description) for v in found.field_violations)
 
 
 def _pack(

@@ -9,7 +9,8 @@ from guilder.wallet.v1 import wallet_service_pb2 as pb
 from wallet.api import convert
 from wallet.domain.commands import TransactionState, TransactionType
 from wallet.store.queries import StoredTransaction
-from walletkit.errors import ServiceError, invalid_field
+from walletkit.errors import ServiceError
+from walletkit.rpc.status import violations_of
 
 LEDGER_TIMEOUT_S = 5.0
 
@@ -88,7 +89,11 @@ def _micros(one: ledger.JournalTransaction) -> int:
 def _from_ledger(error: grpc.aio.AioRpcError) -> Exception:
     """Pass on what the caller can mend; all else means that the ledger can't be asked now."""
     if error.code() == grpc.StatusCode.INVALID_ARGUMENT:
-        return invalid_field("page_token", "", error.details() or "refused by the ledger")
+        # The fields have the same names there.
+        violations = violations_of(error)
+        metadata = {"field": violations[0].field} if violations else {}
+        message = error.details() or "refused by the ledger"
+        return ServiceError("INVALID_FIELD", message, metadata, violations)
     if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
         return ServiceError("DEADLINE_EXCEEDED", "the ledger did not get there in time")
     return ServiceError("LEDGER_UNAVAILABLE", "the ledger does not answer", {})

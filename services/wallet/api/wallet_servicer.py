@@ -196,6 +196,7 @@ class WalletServicer(stubs.WalletServiceServicer):
     ) -> pb.ListTransactionsResponse:
         """List a wallet's transactions, from the ledger."""
         wallet_id = fields.wallet_id("wallet_id", request.wallet_id)
+        pages.size_of(request.page_size)
         if await queries.balance(self._router.shard_of(wallet_id), wallet_id) is None:
             raise not_found(wallet_id)
         return await self._history.list(request, context.time_remaining())
