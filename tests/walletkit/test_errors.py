@@ -1,11 +1,13 @@
 """Errors: every reason of the catalogue has a code, and becomes one status with all its parts."""
 
 import grpc
+import grpc.aio
 import pytest
 from google.rpc import code_pb2, error_details_pb2
 
 from walletkit.errors import CATALOGUE, DOMAIN, Code, ServiceError, invalid_field
-from walletkit.rpc.status import GRPC_CODES, to_status
+from walletkit.rpc.status import DETAILS_KEY as KEY
+from walletkit.rpc.status import GRPC_CODES, to_status, violations_of
 
 
 @pytest.mark.parametrize("reason", sorted(CATALOGUE))
@@ -51,3 +53,18 @@ def test_invalid_field_names_field_and_rule() -> None:
     assert violation.field == "reference"
     assert "must be short" in violation.description
     assert len(violation.description) < 128
+
+
+def test_violations_pass_from_service_to_service() -> None:
+    """A service that asks another one names to its caller the fields that the other refused."""
+    refusal = invalid_field("page_size", -1, "must be positive")
+    for details, violations in (
+        (to_status(refusal).SerializeToString(), refusal.violations),
+        (to_status(ServiceError("INTERNAL", "x")).SerializeToString(), ()),
+        (None, ()),
+    ):
+        trailers = grpc.aio.Metadata() if details is None else grpc.aio.Metadata((KEY, details))
+        error = grpc.aio.AioRpcError(
+            grpc.StatusCode.INVALID_ARGUMENT, grpc.aio.Metadata(), trailers, "x"
+        )
+        assert violations_of(error) == violations

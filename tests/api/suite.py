@@ -1,0 +1,182 @@
+"""A wallet service of a test's own: real server, real stubs, and short ways to what tests need."""
+
+import itertools
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import TypedDict, Unpack
+
+import grpc.aio
+
+from guilder.type.v1.money_pb2 import Money
+from guilder.wallet.v1 import wallet_service_pb2 as pb
+from guilder.wallet.v1 import wallet_service_pb2_grpc as stubs
+from wallet.api.history import History
+from wallet.api.wallet_servicer import WalletServicer
+from wallet.engine.router import Router
+from wallet.store.shard import Shard
+from walletkit.ids import SLOTS, slot_of_account
+from walletkit.rpc.interceptor import StatusInterceptor
+from walletkit.rpc.server import OPTIONS
+
+NOWHERE = "127.0.0.1:1"
+"""Nothing listens here: the ledger is down for all tests of this rung."""
+TIMEOUT_S = 20
+
+
+class More(TypedDict, total=False):
+    """Fields that a movement may have."""
+
+    idempotency_key: str
+    reference: str
+    description: str
+    metadata: dict[str, str]
+    expected_version: int
+
+
+class Suite:
+    """What tests do with the service; fresh keys unless they say one."""
+
+    def __init__(self, router: Router, channel: grpc.aio.Channel, urls: Sequence[str]) -> None:
+        """Talk to a server through a channel."""
+        self.router = router
+        self.channel = channel
+        self.urls = urls
+        self.stub = stubs.WalletServiceStub(channel)
+        self._numbers = itertools.count(1)
+        self._name = secrets.token_hex(6)
+
+    def key(self) -> str:
+        """Return a fresh idempotency key."""
+        return f"{self._name}-{next(self._numbers)}"
+
+    def account(self, shard: int) -> str:
+        """Return the name of a fresh account that lives on a shard."""
+        names = (f"{self._name}.{number}" for number in self._numbers)
+        return next(
+            name for name in names if slot_of_account(name) * len(self.urls) // SLOTS == shard
+        )
+
+    async def wallet(self, posted: int = 0, *, shard: int = 0, currency: str = "EUR") -> str:
+        """Create a wallet in an account of its own and put money into it; return its id."""
+        wallet_id = await self.wallet_in(self.account(shard), currency)
+        if posted:
+            await self.deposit(wallet_id, posted, currency=currency)
+        return wallet_id
+
+    async def wallet_in(self, account: str, currency: str = "EUR") -> str:
+        """Create a wallet in an account; return its id."""
+        request = pb.CreateWalletRequest(
+            account_id=account, currency_code=currency, idempotency_key=self.key()
+        )
+        reply = await self.stub.CreateWallet(request, timeout=TIMEOUT_S)
+        return reply.wallet.wallet_id
+
+    async def deposit(
+        self, wallet_id: str, amount: int, *, currency: str = "EUR", **fields: Unpack[More]
+    ) -> pb.DepositResponse:
+        """Deposit."""
+        fields.setdefault("idempotency_key", self.key())
+        request = pb.DepositRequest(wallet_id=wallet_id, amount=money(amount, currency), **fields)
+        return await self.stub.Deposit(request, timeout=TIMEOUT_S)
+
+    async def withdraw(
+        self, wallet_id: str, amount: int, *, currency: str = "EUR", **fields: Unpack[More]
+    ) -> pb.WithdrawResponse:
+        """Withdraw."""
+        fields.setdefault("idempotency_key", self.key())
+        request = pb.WithdrawRequest(wallet_id=wallet_id, amount=money(amount, currency), **fields)
+        return await self.stub.Withdraw(request, timeout=TIMEOUT_S)
+
+    def transfer_request(
+        self,
+        source: str,
+        destination: str,
+        amount: int,
+        *,
+        currency: str = "EUR",
+        **fields: Unpack[More],
+    ) -> pb.TransferRequest:
+        """Write a transfer."""
+        fields.setdefault("idempotency_key", self.key())
+        return pb.TransferRequest(
+            source_wallet_id=source,
+            destination_wallet_id=destination,
+            amount=money(amount, currency),
+            **fields,
+        )
+
+    async def transfer(
+        self,
+        source: str,
+        destination: str,
+        amount: int,
+        *,
+        currency: str = "EUR",
+        **fields: Unpack[More],
+    ) -> pb.TransferResponse:
+        """Transfer."""
+        request = self.transfer_request(source, destination, amount, currency=currency, **fields)
+        return await self.stub.Transfer(request, timeout=TIMEOUT_S)
+
+    async def freeze(self, wallet_id: str, key: str = "") -> pb.FreezeWalletResponse:
+        """Freeze."""
+        request = pb.FreezeWalletRequest(wallet_id=wallet_id, idempotency_key=key or self.key())
+        return await self.stub.FreezeWallet(request, timeout=TIMEOUT_S)
+
+    async def unfreeze(self, wallet_id: str, key: str = "") -> pb.UnfreezeWalletResponse:
+        """Unfreeze."""
+        request = pb.UnfreezeWalletRequest(wallet_id=wallet_id, idempotency_key=key or self.key())
+        return await self.stub.UnfreezeWallet(request, timeout=TIMEOUT_S)
+
+    async def close(self, wallet_id: str, key: str = "") -> pb.CloseWalletResponse:
+        """Close."""
+        request = pb.CloseWalletRequest(wallet_id=wallet_id, idempotency_key=key or self.key())
+        return await self.stub.CloseWallet(request, timeout=TIMEOUT_S)
+
+    async def posted(self, wallet_id: str) -> int:
+        """Return a wallet's posted balance."""
+        reply = await self.stub.GetBalance(
+            pb.GetBalanceRequest(wallet_id=wallet_id), timeout=TIMEOUT_S
+        )
+        return reply.balance.posted_minor
+
+    async def state(self, transaction_id: str) -> int:
+        """Return a transaction's state of now."""
+        request = pb.GetTransactionRequest(transaction_id=transaction_id)
+        return (await self.stub.GetTransaction(request, timeout=TIMEOUT_S)).transaction.state
+
+
+def money(amount: int, currency: str = "EUR") -> Money:
+    """Write an amount."""
+    return Money(currency_code=currency, amount_minor=amount)
+
+
+@asynccontextmanager
+async def running(
+    urls: Sequence[str], *, queue_limit: int = 10_000, leg_wait_s: float = 1.0
+) -> AsyncIterator[Suite]:
+    """Run the service, as wiring.py puts it together, for the time of the block."""
+    router = Router(
+        [Shard(number, url, durable=True) for number, url in enumerate(urls)],
+        window_s=0.005,
+        queue_limit=queue_limit,
+        leg_wait_s=leg_wait_s,
+    )
+    await router.start()
+    server = grpc.aio.server(interceptors=(StatusInterceptor(),), options=OPTIONS)
+    async with (
+        grpc.aio.insecure_channel(NOWHERE) as ledger,
+        grpc.aio.insecure_channel(f"127.0.0.1:{_serve(server, router, ledger)}") as channel,
+    ):
+        await server.start()
+        try:
+            yield Suite(router, channel, urls)
+        finally:
+            await server.stop(1)
+            await router.drain()
+
+
+def _serve(server: grpc.aio.Server, router: Router, ledger: grpc.aio.Channel) -> int:
+    stubs.add_WalletServiceServicer_to_server(WalletServicer(router, History(ledger)), server)
+    return server.add_insecure_port("127.0.0.1:0")
