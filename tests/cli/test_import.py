@@ -72,7 +72,7 @@ async def test_twice_is_once(guilder: Guilder) -> None:
 async def test_interrupted_at_any_moment_it_ends_the_same(guilder: Guilder) -> None:
     """Cut off again and again, a file ends at the balances of its rows run one by one."""
     sheet = fresh_payroll()
-    for after in (1, 300, 1_000, 1_700, 2_300):
+    for after in (300, 1_000, 1_700, 2_300):
         await interrupt(guilder, sheet, after)
     assert await finish(guilder, sheet) == one_by_one(sheet)
 

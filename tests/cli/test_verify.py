@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-from typer.testing import Result
+from typer.testing import CliRunner, Result
 
+from guilder.cli.app import app
 from guilder.cli.importing.order import make_plan
 from guilder.cli.importing.run import Run
 from guilder.client import Addresses, Guilder
@@ -21,10 +22,10 @@ Cli = Callable[..., Result]
 CliJson = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
-def some_money(cli: Cli) -> None:
+@pytest.fixture(autouse=True, scope="module")
+def some_money(addresses: dict[str, str]) -> None:
     """Let there be something to prove: transfers within and between shards."""
-    result = cli("import", str(PAYROLL))
+    result = CliRunner().invoke(app, ["import", str(PAYROLL)], env=addresses)
     assert result.exit_code == 0, result.output
 
 
