@@ -5,6 +5,7 @@ within 5 s in all.
 """
 
 import asyncio
+import gc
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
@@ -26,6 +27,10 @@ KEEPALIVE_MS = 65_000
 MAX_PENDING_CALLS = 20_000
 """Calls that gRPC holds for handlers. Beyond its default of 1,000 it cancels some at random; our
 own queues are shorter, and shed load with UNAVAILABLE, which says that a retry is safe."""
+
+GC_THRESHOLDS = (50_000, 20, 20)
+"""Allocations before the garbage collector looks: at its default of 700 it took 9 % of a loaded
+service's CPU (py-spy), to find next to nothing: calls leave no cycles behind."""
 
 OPTIONS = (
     ("grpc.so_reuseport", 1),
@@ -58,6 +63,7 @@ async def serve(
     reflection.enable_server_reflection(names, server, cast("DescriptorPool", MethodPool()))
     port = server.add_insecure_port(listen)
     stop = _stop_event()
+    _calm_collector()
     await _set_health(health_servicer, service_names, serving=False)
     await server.start()
     log.info("listening", address=listen, port=port)
@@ -75,6 +81,13 @@ async def serve(
     except TimeoutError:
         log.warning("queues did not drain in time", limit_s=DRAIN_S)
     log.info("stopped")
+
+
+def _calm_collector() -> None:
+    """Leave what start-up made out of every later collection, and collect less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _stop_event() -> asyncio.Event:
