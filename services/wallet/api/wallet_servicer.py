@@ -12,6 +12,7 @@ from guilder.wallet.v1 import wallet_service_pb2 as pb
 from guilder.wallet.v1 import wallet_service_pb2_grpc as stubs
 from wallet.api import convert, fields
 from wallet.api.history import History
+from wallet.api.streaming import answered
 from wallet.domain.commands import (
     RETURN_LEG,
     Command,
@@ -127,19 +128,9 @@ class WalletServicer(stubs.WalletServiceServicer):
         self, request_iterator: AsyncIterator[pb.StreamTransfersRequest], context: Context
     ) -> AsyncIterator[pb.StreamTransfersResponse]:
         """Make transfers as they stream in; each message is answered when all of it is decided."""
-        under_way: set[asyncio.Task[pb.StreamTransfersResponse]] = set()
-        async for request in request_iterator:
-            under_way.add(asyncio.create_task(self._stream_message(request)))
-            full = len(under_way) >= MAX_MESSAGES_UNDER_WAY
-            done, under_way = await asyncio.wait(
-                under_way,
-                timeout=None if full else 0,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            for task in done:
-                yield await task
-        for finished in asyncio.as_completed(under_way):
-            yield await finished
+        messages = aiter(request_iterator)
+        async for reply in answered(messages, self._stream_message, MAX_MESSAGES_UNDER_WAY):
+            yield reply
 
     async def GetWallet(
         self, request: pb.GetWalletRequest, context: Context
@@ -225,10 +216,8 @@ class WalletServicer(stubs.WalletServiceServicer):
             rule = f"must hold 1 to {MAX_TRANSFERS} transfers"
             raise invalid_field("transfers", f"{len(requests)} transfers", rule)
         queued = [self._queue(request, deadline) for request in requests]
-        waiting = [future for future in queued if isinstance(future, asyncio.Future)]
-        if waiting:
-            await asyncio.wait(waiting)
-        return [await self._result(one) for one in queued]
+        # Each waits for its own leg: one after the other, late legs would add up.
+        return await asyncio.gather(*[self._result(one) for one in queued])
 
     def _queue(
         self, request: pb.TransferRequest, deadline: float
