@@ -1,4 +1,4 @@
-"""Fixtures for notify: settings with short waits on fresh databases, a running service, endpoints."""
+"""Fixtures for notify: settings with short waits on fresh databases, a service, endpoints."""
 
 from collections.abc import AsyncIterator, Callable
 

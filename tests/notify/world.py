@@ -1,4 +1,4 @@
-"""What the notify tests are made of: a shard's stream of records, a relay, a customer's endpoint."""
+"""What the notify tests are made of: a shard's records, a relay, a customer's endpoint."""
 
 import asyncio
 import json
@@ -125,9 +125,7 @@ class Shard:
         ).SerializeToString()
         before, self.hash = self.hash, next_hash(self.hash, payload)
         self.seq += 1
-        record = ev.SequencedRecord(
-            seq=self.seq, prev_hash=before, hash=self.hash, payload=payload
-        )
+        record = ev.SequencedRecord(seq=self.seq, prev_hash=before, hash=self.hash, payload=payload)
         self.records.append(record)
         return record
 
@@ -138,7 +136,7 @@ class Client:
     def __init__(self, port: int) -> None:
         """Connect when needed."""
         self.channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
-        self.stub: rpc.NotifyServiceAsyncStub = rpc.NotifyServiceStub(self.channel)  # type: ignore[assignment]
+        self.stub: rpc.NotifyServiceAsyncStub = rpc.NotifyServiceStub(self.channel)
 
     async def position(self, shard: int) -> pb.IngestResponse:
         """Open an ingest stream and return where it stands."""

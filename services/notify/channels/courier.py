@@ -104,10 +104,12 @@ class Courier:
         if self._running:
             await asyncio.wait(self._running)
 
-    def cancel(self) -> None:
+    async def cancel(self) -> None:
         """Drop the calls that run; they come up again when their leases end."""
-        for task in self._running:
+        running = tuple(self._running)
+        for task in running:
             task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     def _room(self, name: str) -> int:
         suspect = self._failures[name] >= SUSPECT_FAILURES

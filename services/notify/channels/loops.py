@@ -6,6 +6,7 @@ A fault delays a loop, never ends it.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import structlog
 
@@ -17,6 +18,9 @@ from notify.store.subscriptions import Subscriptions
 from notify.streams.tail import Tail
 from walletkit.errors import ServiceError
 
+STOP_S = 1.0
+"""How long the loops may take to end their steps; a step that is cut off loses nothing, too."""
+POLL_S = 0.25
 IDLE_S = 1.0
 UNASKED_S = 0.25
 CATCH_UP_S = 0.5
@@ -47,18 +51,19 @@ class Loops:
         self._purge = purge
         self._tasks: list[asyncio.Task[None]] = []
         self._database_at: float | None = None
+        self._stopping = asyncio.Event()
 
     def start(self) -> None:
         """Start all loops."""
         steps = {
+            "tail": self._tail_step,
             "dispatch": self._dispatch_step,
             "catch-up": self._catch_up_step,
             "courier": self._courier.step,
             "ping": self._ping_step,
             "housekeeping": self._housekeeping_step,
         }
-        self._tasks = [asyncio.create_task(self._tail.run(), name="tail")]
-        self._tasks += [asyncio.create_task(_forever(n, s), name=n) for n, s in steps.items()]
+        self._tasks = [asyncio.create_task(self._repeat(n, s), name=n) for n, s in steps.items()]
 
     def is_ready(self) -> bool:
         """Tell whether all loops run, and Redis and database have answered lately."""
@@ -70,13 +75,22 @@ class Loops:
 
     async def stop(self) -> None:
         """Start nothing more, and wait for the deliveries that run; a cancel of this drops them."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._stopping.set()
+        self._tail.wake()
+        self._courier.wake()
         try:
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=STOP_S)
             await self._courier.drain()
         finally:
-            self._courier.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._courier.cancel()
+
+    async def _tail_step(self) -> None:
+        await self._tail.poll()
+        await self._pause(POLL_S)
 
     async def _dispatch_step(self) -> None:
         seen = dict(self._tail.heads)
@@ -85,7 +99,7 @@ class Loops:
             self._courier.wake()
         elif found is Found.NOBODY:
             # Records may come by the hundred a second, and nobody asks for them.
-            await asyncio.sleep(UNASKED_S)
+            await self._pause(UNASKED_S)
         else:
             await self._tail.wait(seen, IDLE_S)
 
@@ -93,37 +107,43 @@ class Loops:
         if await self._dispatch.catch_up():
             self._courier.wake()
         else:
-            await asyncio.sleep(CATCH_UP_S)
+            await self._pause(CATCH_UP_S)
 
     async def _ping_step(self) -> None:
         await self._database.ping()
         self._database_at = asyncio.get_running_loop().time()
-        await asyncio.sleep(PING_S)
+        await self._pause(PING_S)
 
     async def _housekeeping_step(self) -> None:
         await self._purge()
-        await asyncio.sleep(HOUSEKEEPING_S)
+        await self._pause(HOUSEKEEPING_S)
 
+    async def _pause(self, seconds: float) -> None:
+        """Sleep, but not into a stop."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
-async def _forever(name: str, step: Callable[[], Awaitable[None]]) -> None:
-    """Repeat a step; say when it begins to fail and when it works again."""
-    failing = False
-    while True:
-        try:
-            await step()
-        except ServiceError as error:
-            if not failing:
-                log.warning("loop waits", loop=name, reason=error.reason, error=error.message)
-            failing = True
-            await asyncio.sleep(FAULT_S)
-        except Exception:
-            log.exception("loop failed", loop=name)
-            failing = True
-            await asyncio.sleep(FAULT_S)
-        else:
-            if failing:
-                log.info("loop works again", loop=name)
-            failing = False
+    async def _repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
+        """Repeat a step until the stop; say when it begins to fail and when it works again."""
+        failing = False
+        while not self._stopping.is_set():
+            try:
+                await step()
+            except ServiceError as error:
+                if not failing:
+                    cause = str(error.__cause__ or error.message)
+                    log.warning("loop waits", loop=name, reason=error.reason, error=cause)
+                failing = True
+                await self._pause(FAULT_S)
+            except Exception:
+                log.exception("loop failed", loop=name)
+                failing = True
+                await self._pause(FAULT_S)
+            else:
+                if failing:
+                    log.info("loop works again", loop=name)
+                failing = False
 
 
 def purge_of(

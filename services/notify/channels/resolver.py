@@ -4,6 +4,7 @@ The address that was checked is the one connected to.
 """
 
 import asyncio
+import errno
 import socket
 from ipaddress import ip_address
 
@@ -43,7 +44,7 @@ class CheckedResolver(AbstractResolver):
         # that.
         text, port = str(address[0]), int(str(address[1]))
         if not self._allow_private and is_private_address(ip_address(text)):
-            raise PrivateTargetError(f"{host} resolves to a private address")
+            raise PrivateTargetError(errno.EACCES, f"{host} resolves to a private address")
         return ResolveResult(
             hostname=host,
             host=text,

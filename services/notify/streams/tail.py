@@ -5,15 +5,9 @@ This process's own ingest tells at once.
 
 import asyncio
 
-import structlog
-
 from notify.streams.records import Records
-from walletkit.errors import ServiceError
 
-POLL_S = 0.25
 STALE_S = 3.0
-
-log = structlog.get_logger()
 
 
 class Tail:
@@ -35,24 +29,20 @@ class Tail:
         now = asyncio.get_running_loop().time()
         return self._seen_at is not None and now - self._seen_at < STALE_S
 
-    async def run(self) -> None:
-        """Poll until cancelled; while Redis does not answer, go on trying."""
-        failing = False
-        while True:
-            try:
-                self._set(await self._records.heads())
-                failing = False
-            except ServiceError as error:
-                if not failing:
-                    log.warning("redis does not answer", error=str(error.__cause__))
-                failing = True
-            await asyncio.sleep(POLL_S)
+    async def poll(self) -> None:
+        """Ask for the heads once. Raise NOTIFY_UNAVAILABLE."""
+        self._set(await self._records.heads())
 
     def advance(self, shard: int, seq: int) -> None:
         """Note a record that this process has just taken in."""
         if seq > self._heads.get(shard, 0):
             self._heads[shard] = seq
-            self._wake()
+            self.wake()
+
+    def wake(self) -> None:
+        """Let everybody look again."""
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
 
     async def wait(self, seen: dict[int, int], timeout_s: float) -> bool:
         """Wait until the heads are not ``seen`` any more; False when time ran out."""
@@ -71,8 +61,4 @@ class Tail:
         # Also backwards: a Redis that lost its last second is where it is.
         if heads != self._heads:
             self._heads = heads
-            self._wake()
-
-    def _wake(self) -> None:
-        moved, self._moved = self._moved, asyncio.Event()
-        moved.set()
+            self.wake()
