@@ -1,6 +1,7 @@
 """Subscriptions: created once a key, listed by page, deleted, and nothing malformed taken."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
@@ -21,7 +22,7 @@ from walletkit.sql.migrate import downgrade
 URL = "https://example.com/hook"
 
 
-def wish(**changes: Any) -> pb.CreateSubscriptionRequest:
+def wish(**changes: Any) -> pb.CreateSubscriptionRequest:  # noqa: ANN401  # any field
     """Make a request that is right but for the changes."""
     fields: dict[str, Any] = {"url": URL, "idempotency_key": "key", **changes}
     return pb.CreateSubscriptionRequest(**fields)
@@ -97,7 +98,7 @@ async def test_delete_twice(notify: Client) -> None:
     """What is deleted is not found, for a list of its dead letters and a replay neither."""
     created = await notify.stub.CreateSubscription(wish())
     name = created.subscription.subscription_id
-    calls = [
+    calls: list[Callable[[], Awaitable[Any]]] = [
         lambda: notify.stub.DeleteSubscription(pb.DeleteSubscriptionRequest(subscription_id=name)),
         lambda: notify.stub.ListDeadLetters(pb.ListDeadLettersRequest(subscription_id=name)),
         lambda: notify.stub.ReplayDeliveries(pb.ReplayDeliveriesRequest(subscription_id=name)),
@@ -109,7 +110,7 @@ async def test_delete_twice(notify: Client) -> None:
         assert reason_of(caught.value)[0] == "SUBSCRIPTION_NOT_FOUND"
 
 
-BAD = [
+BAD: list[tuple[dict[str, Any], set[str]]] = [
     ({"url": ""}, {"url"}),
     ({"url": "ftp://example.com"}, {"url"}),
     ({"url": "example.com/hook"}, {"url"}),

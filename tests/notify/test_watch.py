@@ -18,7 +18,7 @@ from walletkit.ids import format_id
 class Watch:
     """An open watch; heartbeats only move ``cursor``."""
 
-    def __init__(self, client: Client, **request: Any) -> None:
+    def __init__(self, client: Client, **request: Any) -> None:  # noqa: ANN401  # any field
         """Call."""
         self._call = client.stub.Watch(pb.WatchRequest(**request))
         self.cursor = ""
@@ -67,7 +67,7 @@ async def test_live_events(notify: Client) -> None:
     assert ids(events) == ["evt_0_2_0_d", "evt_0_2_0_c", "evt_0_3_0_w"]
     assert [event.wallet_sequence for event in events] == [2, 1, 2]
     assert events[0].wallet_id == format_id(source)
-    assert events[0].data["amount"]["amountMinor"] == "5"
+    assert dict(events[0].data)["amount"] == {"currencyCode": "EUR", "amountMinor": "5"}
     assert events[0].create_time.ToMicroseconds() == shard.time_us - 1_000_000
     assert events[2].type == "wallet.frozen"
     watch.close()
