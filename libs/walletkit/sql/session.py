@@ -117,6 +117,9 @@ def error_number(error: BaseException) -> int:
 async def _connect(
     address: Address, database: str | None, *, autocommit: bool
 ) -> asyncmy.Connection:
+    task = asyncio.current_task()
+    assert task is not None, "a coroutine runs in a task"
+    cancels = task.cancelling()
     async with asyncio.timeout(CONNECT_TIMEOUT_S):
         connection: asyncmy.Connection = await asyncmy.connect(
             host=address.host,
@@ -128,6 +131,11 @@ async def _connect(
             connect_timeout=CONNECT_TIMEOUT_S,
             binary_prefix=True,
         )
+        if task.cancelling() > cancels:
+            # The driver connects by `asyncio.wait_for`, which in Python 3.11 swallows a
+            # cancellation that comes together with its result: the task would never end.
+            connection.close()
+            raise asyncio.CancelledError
     return connection
 
 

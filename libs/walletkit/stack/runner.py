@@ -96,7 +96,7 @@ class Runner:
         self._report(f"{spec.name:<15} done    {time.monotonic() - begin:.1f} s")
 
     def _spawn(self, spec: Spec) -> None:
-        self._reap(spec.name)
+        self.reap(spec.name)
         child = process.spawn(spec)
         identity = Identity.of(child.pid)
         if identity is None:
@@ -141,11 +141,14 @@ class Runner:
             limit = self._settings.stop_timeout_seconds
             graceful = process.terminate(identity, limit)
             self._report(f"{spec.name:<15} {'stopped' if graceful else f'killed after {limit} s'}")
-        self._reap(spec.name)
+        self.reap(spec.name)
         return identity is not None
 
-    def _reap(self, name: str) -> None:
-        """Take leave of a child that has ended; nothing to do for one of another runner."""
+    def reap(self, name: str) -> None:
+        """Take leave of a child that has ended; nothing to do for one of another runner.
+
+        Only then are all its threads gone, and with them its port.
+        """
         child = self._children.pop(name, None)
         if child is not None:
             child.wait(process.KILL_WAIT_SECONDS)

@@ -100,6 +100,7 @@ class Stack:
         for name in names:
             if (identity := self.identity(name)) is not None:
                 process.kill(identity)
+                self._runner.reap(name)
 
     def restart(self, *names: str) -> None:
         """Stop these processes gracefully and start them again."""

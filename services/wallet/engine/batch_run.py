@@ -6,6 +6,7 @@ found again by its keys.
 """
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -26,6 +27,9 @@ from walletkit.errors import ServiceError
 
 MAX_RERUNS = 10
 """How often a batch is run again before its commands are answered UNAVAILABLE."""
+MAX_LOST_S = 3.0
+"""How long after its first lost connection a batch is run again: attempts on a server that hangs
+take seconds each."""
 TIMEOUTS_BEFORE_PARKING = 2
 MAX_PARKS = 20
 PAUSE_FIRST_S = 0.01
@@ -46,6 +50,8 @@ class Tries:
 
     reruns: int = 0
     timeouts: int = 0
+    lost_at: float = math.inf
+    """When the connection was first lost, by ``time.monotonic``."""
     saving: bool = False
     """Whether the present attempt has come to its commit."""
 
@@ -123,6 +129,7 @@ class BatchRun:
         """Return what is to be run again; the rest is answered or parked."""
         if fault is Fault.LOST_CONNECTION:
             self._shard.drop_writer()
+            tries.lost_at = min(tries.lost_at, time.monotonic())
             for item in items:
                 item.maybe_committed = item.maybe_committed or tries.saving
         else:
@@ -136,7 +143,7 @@ class BatchRun:
         if fault is Fault.DATA:
             return await self._split(items)
         tries.reruns += 1
-        if tries.reruns > MAX_RERUNS:
+        if tries.reruns > MAX_RERUNS or time.monotonic() - tries.lost_at > MAX_LOST_S:
             return await self._exhausted(items, fault)
         if fault is Fault.LOCK_TIMEOUT:
             tries.timeouts += 1

@@ -14,6 +14,13 @@ import structlog
 from wallet.domain.batch import Counterparty, NoCounterparty
 
 STATUS_TTL_S = 0.2
+LOOK_UP_S = 0.5
+"""Longest wait for another shard.
+
+The batch that asks, and all that queues behind it, waits along.
+"""
+DISTRUST_S = 2.0
+"""How long a shard that could not be read counts as down, without being asked again."""
 MAX_CACHED = 200_000
 
 log = structlog.get_logger()
@@ -29,6 +36,7 @@ class Counterparties:
         """Take ``reader_of(wallet_id)``: how to read its shard, or None while that is down."""
         self._reader_of = reader_of
         self._cache: dict[bytes, tuple[Counterparty, float]] = {}
+        self._distrusted: dict[Reader, float] = {}
 
     async def look_up(self, wallet_ids: set[bytes]) -> Found:
         """Return what is known of each wallet."""
@@ -37,7 +45,7 @@ class Counterparties:
         now = time.monotonic()
         for wallet_id in wallet_ids:
             reader = self._reader_of(wallet_id)
-            if reader is None:
+            if reader is None or self._distrusted.get(reader, 0.0) > now:
                 found[wallet_id] = NoCounterparty.UNREACHABLE
                 continue
             cached = self._cache.get(wallet_id)
@@ -59,9 +67,11 @@ class Counterparties:
         # The age counts from before the read: a change right behind it is seen in time.
         until = time.monotonic() + STATUS_TTL_S
         try:
-            there = await reader(wallet_ids)
+            async with asyncio.timeout(LOOK_UP_S):
+                there = await reader(wallet_ids)
         except Exception as error:  # noqa: BLE001  # a shard that can't be read can't be sent to
             log.warning("counterparties unreachable", error=repr(error))
+            self._distrusted[reader] = time.monotonic() + DISTRUST_S
             found.update(dict.fromkeys(wallet_ids, NoCounterparty.UNREACHABLE))
             return
         if len(self._cache) > MAX_CACHED:

@@ -32,7 +32,6 @@ BUSY_BATCH = 2
 PARK_S = 0.25
 IDLE_PING_S = 15.0
 PROBE_S = 0.3
-DRAIN_POLL_S = 0.01
 
 log = structlog.get_logger()
 
@@ -50,7 +49,10 @@ class ShardLoop:
         window_s: float,
         queue_limit: int,
     ) -> None:
-        """Make a loop that is not running; ``on_up`` is told when the shard's slots were read."""
+        """Make a loop that is not running.
+
+        ``on_up`` is told when the shard's slots were read; while it raises, the shard stays down.
+        """
         self.shard = shard
         self.up = False
         self._run_batch = BatchRun(shard, counterparties, on_commit, self._park)
@@ -104,11 +106,17 @@ class ShardLoop:
         """Wait until the batch that runs now, if any, has ended."""
         await self._idle.wait()
 
-    async def drain(self) -> None:
-        """Take no more from callers, finish what is queued or parked, and stop."""
+    def close(self) -> None:
+        """Take no more from callers; legs still come in."""
         self._closing = True
-        while self.up and (self._queue or self._parked or not self._idle.is_set()):  # noqa: ASYNC110
-            await asyncio.sleep(DRAIN_POLL_S)  # three conditions, once in a life
+
+    @property
+    def quiet(self) -> bool:
+        """Whether there is nothing left that this loop could do now."""
+        return not self.up or not (self._queue or self._parked or not self._idle.is_set())
+
+    async def stop(self) -> None:
+        """Stop the loop."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -142,6 +150,7 @@ class ShardLoop:
         while not self.up:
             try:
                 await self.shard.open()
+                self._on_up()
             except Exception as error:  # noqa: BLE001  # refused, unreachable, fenced: not now
                 if not told:
                     log.warning("shard is down", shard=self.shard.number, error=repr(error))
@@ -151,7 +160,6 @@ class ShardLoop:
             else:
                 self.up = True
                 log.info("shard is up", shard=self.shard.number)
-                self._on_up()
 
     def _go_down(self, why: str) -> None:
         """Answer everything that waits; the loop then tries to open the shard again."""

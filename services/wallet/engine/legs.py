@@ -67,6 +67,11 @@ class Legs:
         """Whether the sweep lives."""
         return self._task is not None and not self._task.done()
 
+    @property
+    def under_way(self) -> int:
+        """How many legs this process is bringing right now."""
+        return len(self._under_way)
+
     def on_commit(self, batch: Batch) -> None:
         """Send off what a committed batch has opened."""
         for new in batch.changes.transactions:

@@ -26,6 +26,7 @@ from walletkit.ids import SLOTS, slot_of
 START_WAIT_S = 5.0
 """How long a start waits for its shards before it goes on without those that are down."""
 START_POLL_S = 0.05
+DRAIN_POLL_S = 0.01
 
 log = structlog.get_logger()
 
@@ -56,6 +57,7 @@ class Router:
             )
             for shard in shards
         ]
+        self._misfit = False
         self._readers: dict[ShardLoop, Reader] = {loop: _reader(loop.shard) for loop in self.loops}
 
     async def start(self) -> None:
@@ -66,19 +68,26 @@ class Router:
         for loop in self.loops:
             loop.start()
         give_up = time.monotonic() + START_WAIT_S
-        while not all(loop.up for loop in self.loops) and time.monotonic() < give_up:  # noqa: ASYNC110
+        while not self._all_up() and not self._misfit and time.monotonic() < give_up:  # noqa: ASYNC110
             await asyncio.sleep(START_POLL_S)  # several shards, once in a life
         self._map_slots()
         unowned = self._owners.count(None)
-        if unowned and all(loop.up for loop in self.loops):
+        if unowned and self._all_up():
             message = f"{unowned} slots are owned by no shard"
             raise SlotMapError(message)
         self.legs.start()
 
     async def drain(self) -> None:
-        """Finish what is queued and stop."""
+        """Take no more from callers, finish what is queued, and stop.
+
+        All loops go on until none has work: what one commits last sends legs to another.
+        """
+        for loop in self.loops:
+            loop.close()
         await self.legs.stop()
-        await asyncio.gather(*[loop.drain() for loop in self.loops])
+        while self.legs.under_way or not all(loop.quiet for loop in self.loops):  # noqa: ASYNC110
+            await asyncio.sleep(DRAIN_POLL_S)  # many conditions, once in a life
+        await asyncio.gather(*[loop.stop() for loop in self.loops])
 
     def ready(self) -> bool:
         """Tell whether the loops run and at least one shard answers."""
@@ -131,6 +140,9 @@ class Router:
     def _committed(self, batch: Batch) -> None:
         self.legs.on_commit(batch)
 
+    def _all_up(self) -> bool:
+        return all(loop.up for loop in self.loops)
+
     def _shards_up(self) -> list[Shard]:
         return [loop.shard for loop in self.loops if loop.up]
 
@@ -147,11 +159,13 @@ class Router:
                     continue
                 other = owners[slot]
                 if other is not None:
+                    self._misfit = True
                     numbers = f"{other.shard.number} and {loop.shard.number}"
                     message = f"slot {slot} is owned by shards {numbers}"
                     raise SlotMapError(message)
                 owners[slot] = loop
         self._owners = owners
+        self._misfit = False
 
 
 def _reader(shard: Shard) -> Reader:
