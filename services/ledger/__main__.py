@@ -1,10 +1,13 @@
 """The commands of the ledger: ``python -m ledger serve | migrate``."""
 
+import sys
+
 import uvloop
 
 from ledger.settings import Settings, load
 from ledger.store import bootstrap
 from walletkit.command import choose
+from walletkit.sql.session import UnsafeServerError
 from walletkit.telemetry import log
 
 COMMANDS = {
@@ -26,7 +29,10 @@ def _run(command: str, settings: Settings) -> None:
         return
     from ledger import wiring  # noqa: PLC0415  # migrate needs no gRPC
 
-    uvloop.run(wiring.serve(settings))
+    try:
+        uvloop.run(wiring.serve(settings))
+    except UnsafeServerError as error:
+        sys.exit(f"refused: {error}")
 
 
 if __name__ == "__main__":

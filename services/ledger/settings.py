@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     wallet_address: Address
     log_level: LogLevel = "INFO"
     # Commits of one shard are so far apart unless one is full: fewer and larger ones cost less.
-    commit_interval_ms: int = Field(default=20, ge=0, le=1_000)
+    commit_interval_ms: int = Field(default=50, ge=0, le=1_000)
     allow_weak_durability: bool = False
 
 

@@ -23,6 +23,7 @@ from ledger.store.positions import Positions
 from ledger.store.shard_store import ShardStore
 from walletkit.errors import ServiceError
 from walletkit.rpc import server
+from walletkit.sql.session import open_session
 
 READ_SESSIONS = 6
 PROOF_SESSIONS = 3
@@ -107,7 +108,8 @@ class Ledger:
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until a signal says stop."""
+    """Serve until a signal says stop. Raise ``UnsafeServerError`` for a database that may lose."""
+    await _check(settings)
     ledger = Ledger(settings)
     await server.serve(
         listen=settings.listen,
@@ -116,3 +118,15 @@ async def serve(settings: Settings) -> None:
         ready=ledger.ready,
         drain=ledger.drain,
     )
+
+
+async def _check(settings: Settings) -> None:
+    """Refuse a database with weak settings; one that does not answer yet is waited for."""
+    try:
+        connection = await open_session(
+            settings.database_url, autocommit=True, durable=not settings.allow_weak_durability
+        )
+    except (OSError, MySQLError, TimeoutError) as error:
+        log.warning("the database does not answer yet", error=repr(error))
+    else:
+        connection.close()

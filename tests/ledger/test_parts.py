@@ -12,7 +12,7 @@ from ledger.domain.account import Account
 from ledger.domain.journal import Entry
 from ledger.domain.record import Leg, Record, Side
 from ledger.domain.replay import EMPTY, fold
-from ledger.ingest.inbox import MAX_COMMIT_BYTES, MAX_COMMIT_RECORDS, WINDOW, Inbox
+from ledger.ingest.inbox import MAX_COMMIT_BYTES, MAX_COMMIT_RECORDS, MAX_HELD_BYTES, WINDOW, Inbox
 from ledger.ingest.incoming import Incoming
 from ledger.settings import load
 from ledger.store import commit
@@ -184,6 +184,18 @@ async def test_a_full_window_holds_the_reader_back() -> None:
     for seq in range(WINDOW):
         await inbox.put(incoming(seq))
     beyond = asyncio.create_task(inbox.put(incoming(WINDOW)))
+    await asyncio.sleep(0.01)
+    assert not beyond.done()
+    await inbox.collect()
+    async with asyncio.timeout(1):
+        await beyond
+
+
+async def test_many_bytes_hold_the_reader_back() -> None:
+    """Large records fill the memory long before the window is full."""
+    inbox = Inbox(interval_s=0)
+    await inbox.put(incoming(1, MAX_HELD_BYTES))
+    beyond = asyncio.create_task(inbox.put(incoming(2)))
     await asyncio.sleep(0.01)
     assert not beyond.done()
     await inbox.collect()

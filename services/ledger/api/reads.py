@@ -18,6 +18,7 @@ from ledger.store.queries import Edge, EntryRow, Place
 from ledger.store.trial import trial_balance
 from walletkit.clock import day_of
 from walletkit.errors import ServiceError, invalid_field
+from walletkit.ids import format_id
 from walletkit.rpc import pages
 
 MAX_WAIT_S = 30
@@ -60,9 +61,9 @@ class Reads:
         await self._wait(request, wallet_id, context)
         async with self._pool.session() as session:
             page = await _page(session, request, wallet_id, size)
-        currency = page.account.currency
+        currency, wallet_text = page.account.currency, format_id(wallet_id)
         return api.ListEntriesResponse(
-            entries=[convert.entry(request.wallet_id, currency, row) for row in page.rows],
+            entries=[convert.entry(wallet_text, currency, row) for row in page.rows],
             next_page_token=page.next_token,
             position=page.position,
         )
@@ -77,7 +78,7 @@ class Reads:
         async with self._pool.session() as session:
             page = await _page(session, request, wallet_id, size)
             transactions = await _transactions(
-                session, request.wallet_id, page.account.currency, page.rows
+                session, format_id(wallet_id), page.account.currency, page.rows
             )
         return api.ListTransactionsResponse(
             transactions=transactions, next_page_token=page.next_token, position=page.position
@@ -96,7 +97,7 @@ class Reads:
             if time_us is not None:
                 edge = await queries.last_before(session, wallet_id, account, time_us)
         return api.GetBalanceResponse(
-            wallet_id=request.wallet_id,
+            wallet_id=format_id(wallet_id),
             currency_code=account.currency,
             exponent=convert.exponent(account.currency),
             posted_minor=str(edge.balance),
@@ -190,7 +191,7 @@ async def _transactions(
     listed = []
     for row, place in zip(rows, places, strict=True):
         item = api.JournalTransaction(entry=convert.entry(wallet_text, currency, row))
-        if place is not None:
+        if place in found:
             transaction, time_us = found[place]
             item.transaction.CopyFrom(transaction)
             state = states.get(row.tx_id, transaction.state)

@@ -64,15 +64,15 @@ def _moves(record: Record, scribe: "_Scribe") -> dict[bytes, list[_Move]]:
     """Gather what the record does to each wallet; postings in the record's order."""
     moves: dict[bytes, list[_Move]] = {}
     gather = moves.setdefault
-    for n, number, tx_id, source, destination, currency, amount, *after in record.postings:
+    for posting in record.postings:
+        n, number, tx_id, source, destination, currency, amount, debited, _, credited, _ = posting
         if not 0 < amount <= MAX_AMOUNT_MINOR or source == destination:
             scribe.report(source, tx_id, "posting", "1 to 10^15 between two wallets", amount)
-        debited, debit_version, credited, credit_version = after
         gather(source, []).append(
-            (debit_version, -amount, debited, n, number, tx_id, destination, currency, None)
+            (posting[8], -amount, debited, n, number, tx_id, destination, currency, None)
         )
         gather(destination, []).append(
-            (credit_version, amount, credited, n, number, tx_id, source, currency, None)
+            (posting[10], amount, credited, n, number, tx_id, source, currency, None)
         )
     for change in record.changes:
         gather(change.wallet_id, []).append(
@@ -84,11 +84,12 @@ def _moves(record: Record, scribe: "_Scribe") -> dict[bytes, list[_Move]]:
 class _Scribe:
     """Write one record's entries. One is made for each record."""
 
-    __slots__ = ("_accounts", "_record", "_report", "_seq", "after", "entries")
+    __slots__ = ("_accounts", "_day", "_record", "_report", "_seq", "after", "entries")
 
     def __init__(self, record: Record, seq: int, accounts: Accounts, report: Report) -> None:
         self._record = record
         self._seq = seq
+        self._day = day_of(record.time_us)
         self._accounts = accounts
         self._report = report
         self.entries: list[Entry] = []
@@ -105,8 +106,9 @@ class _Scribe:
         """Write a system wallet's entries, with versions and balances of the ledger's own."""
         account = self._accounts.get(wallet_id) or self._open_system(wallet_id)
         _, name, _, _, posted, version, debited, credited, last_us = account
-        seq, time_us = self._seq, max(self._record.time_us, last_us)
-        day = day_of(time_us)
+        seq, day, time_us = self._seq, self._day, self._record.time_us
+        if last_us > time_us:
+            day, time_us = day_of(last_us), last_us
         for _, delta, _, n, number, tx_id, other, currency, change in moves:
             if currency != name or change is not None:
                 self.report(wallet_id, tx_id, "currency of a posting", name, currency)
@@ -136,8 +138,9 @@ class _Scribe:
         shard, name, owner, status, posted, version, debited, credited, last_us = account
         if shard != self._record.shard:
             self.report(wallet_id, moves[0][5], "shard", shard, self._record.shard)
-        seq, time_us = self._seq, max(self._record.time_us, last_us)
-        day = day_of(time_us)
+        seq, day, time_us = self._seq, self._day, self._record.time_us
+        if last_us > time_us:
+            day, time_us = day_of(last_us), last_us
         for stated, delta, after, n, number, tx_id, other, currency, change in moves:
             version += 1
             if stated != version:

@@ -11,6 +11,9 @@ from ledger.ingest.incoming import Incoming
 WINDOW = 1_024
 """Records that a relay may send beyond the last acknowledged one."""
 
+MAX_HELD_BYTES = 4 * 1024 * 1024
+"""Payload that waits at most; decoded it is some ten times as large."""
+
 MAX_COMMIT_RECORDS = 100
 MAX_COMMIT_BYTES = 256 * 1024
 """A commit is full at so many bytes of payload; its journal and SQL take some 20 ms of this
@@ -31,8 +34,8 @@ class Inbox:
         self._collected_at = 0.0
 
     async def put(self, item: Incoming) -> None:
-        """Add a record; waits while a whole window is here already."""
-        while len(self._items) >= WINDOW:
+        """Add a record; waits while a whole window, or a lot of bytes, is here already."""
+        while len(self._items) >= WINDOW or self._bytes >= MAX_HELD_BYTES:
             self._space.clear()
             await self._space.wait()
         self._items.append(item)

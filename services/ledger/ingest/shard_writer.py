@@ -25,7 +25,7 @@ from ledger.store.positions import Positions
 from ledger.store.shard_store import ShardStore
 from walletkit.chain import genesis_hash
 from walletkit.errors import ServiceError
-from walletkit.sql.session import DEADLOCK, DUPLICATE_KEY, LOCK_WAIT_TIMEOUT, error_number
+from walletkit.sql.session import error_number
 
 MAX_TRIES = 8
 RETRY_PAUSE_S = 0.05
@@ -34,9 +34,8 @@ MAX_CACHED_ACCOUNTS = 250_000
 
 _NO_PARTITION = 1526
 _OUT_OF_RANGE = 1264
-_CLIENT_ERRORS = range(2_000, 3_000)
-_PASSING = frozenset({0, DEADLOCK, LOCK_WAIT_TIMEOUT, DUPLICATE_KEY, 1053, 1317, 1927, 4031})
-"""Lock conflicts, a race lost to another process, and sessions that the server ended."""
+_DATA_ERRORS = frozenset({_NO_PARTITION, _OUT_OF_RANGE, 1366, 1406, 1690})
+"""Values that a column can't hold. All else may pass: locks, lost races, a server that is ill."""
 
 _T = TypeVar("_T")
 
@@ -88,8 +87,14 @@ class ShardWriter:
     async def _own(self, work: Coroutine[Any, Any, _T]) -> _T:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._finished)
         return await asyncio.shield(task)
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            # The caller may have gone away; then nobody else asks for what went wrong.
+            task.exception()
 
     async def _retried(self, work: Callable[[], Awaitable[_T]]) -> _T:
         """Run work alone; when the database fails, ask it anew where it stands, and try again."""
@@ -102,14 +107,20 @@ class ShardWriter:
                     log.warning(
                         "commit failed", shard=self._shard, attempt=attempt, error=repr(error)
                     )
+                    self._doubt()
                     failure = error
-                finally:
-                    # Nobody knows where a failed batch has left the database: look first.
-                    self._sure = self._sure and self._store.connected
+                except BaseException:
+                    self._doubt()
+                    raise
                 pause = min(RETRY_PAUSE_S * 2**attempt, MAX_PAUSE_S)
                 await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  # jitter
         text = f"shard {self._shard} can't be taken in: {failure}"
         raise ServiceError("LEDGER_UNAVAILABLE", text) from failure
+
+    def _doubt(self) -> None:
+        """Let go of the session with its locks: nobody knows where a failed batch has left it."""
+        self._store.drop()
+        self._sure = False
 
     async def _reread(self) -> Position:
         """Ask the database: a relay that opens may know more than this process."""
@@ -135,10 +146,9 @@ class ShardWriter:
         try:
             mismatch = await self._commit(fresh, position)
         except MySQLError as error:
-            number = error_number(error)
-            if number in _PASSING or number in _CLIENT_ERRORS:
-                raise
-            return await self._isolate(fresh, error)
+            if error_number(error) in _DATA_ERRORS:
+                return await self._isolate(fresh, error)
+            raise
         return Taken(self._position, mismatch or refused)
 
     async def _fresh(
@@ -175,7 +185,6 @@ class ShardWriter:
         missing = touched - self._accounts.keys()
         locked, found = await self._store.lock(missing)
         if locked != position:
-            self._store.drop()
             raise _OvertakenError(f"the shard is at {locked.seq}, not {position.seq}")
         self._accounts.update(found)
         running = {id_: self._accounts[id_] for id_ in touched if id_ in self._accounts}
@@ -212,8 +221,7 @@ class ShardWriter:
 
     async def _isolate(self, fresh: Sequence[Incoming], error: MySQLError) -> Taken:
         """Take in what goes before the one record that can't be stored, and refuse that one."""
-        self._store.drop()
-        self._sure = False
+        self._doubt()
         if len(fresh) == 1:
             position = await self._current()
             no_day = error_number(error) in (_NO_PARTITION, _OUT_OF_RANGE)

@@ -1,9 +1,9 @@
 """Write one commit of the journal as SQL packets. The one typed builder of this room's hot path.
 
-Every value goes through ``:d``, which takes integers only, or ``.hex()`` of bytes: nothing to
-quote, nothing to escape. Formats are spelt out for each table because a generic builder costs twice
-as much, and each transfer has two entries. Rows are sorted by primary key: of two writers none
-waits for the other in a circle, and inserts touch each page once.
+Every value goes through ``%d``, which refuses text, or is the ``.hex()`` of bytes: nothing to quote
+and nothing to escape. There is a template for each table, which costs a quarter of f-strings; a
+transfer has two entries and two accounts to write. Rows are sorted by primary
+key: of two writers none waits for the other in a circle, and inserts touch each page once.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -95,38 +95,47 @@ def _insert(table: str, rows: Iterable[str], ending: str = "") -> list[str]:
     ]
 
 
-def _record_rows(shard: int, records: Iterable[Kept]) -> Iterator[str]:
-    for seq, prev_hash, hash_, time_us, payload in records:
-        yield (
-            f"({shard:d},{seq:d},x'{prev_hash.hex()}',x'{hash_.hex()}',{time_us:d},"
-            f"x'{payload.hex()}')"
-        )
+_RECORD = "(%d,%d,x'%s',x'%s',%d,x'%s')"
+_ENTRY = "(x'%s',%d,%d,%d,%d,%d,%d,x'%s',x'%s',%d,%d,%d)"
+_ACCOUNT = "(x'%s',%d,x'%s',x'%s',%d,%d,%d,%d,%d,%d)"
+_LEG = "(x'%s',%d,%d,%d,%d,%d,x'%s',%d,x'%s',%d)"
+_INTENT = "(%d,x'%s',%d,x'%s',%d,x'%s')"
+_STATE = "(x'%s',%d)"
+
+
+def _record_rows(shard: int, records: Iterable[Kept]) -> list[str]:
+    return [
+        _RECORD % (shard, seq, prev_hash.hex(), hash_.hex(), time_us, payload.hex())
+        for seq, prev_hash, hash_, time_us, payload in records
+    ]
 
 
 def _entry_rows(shard: int, entries: Iterable[Entry]) -> list[str]:
     return [
-        f"(x'{wallet_id.hex()}',{version:d},{day:d},{shard:d},{seq:d},{n:d},{number:d},"
-        f"x'{tx_id.hex()}',x'{other.hex()}',{delta:d},{after:d},{time_us:d})"
-        for wallet_id, version, day, seq, n, number, tx_id, other, delta, after, time_us in entries
+        _ENTRY
+        % (id_.hex(), version, day, shard, seq, n, k, tx_id.hex(), other.hex(), delta, after, time)
+        for id_, version, day, seq, n, k, tx_id, other, delta, after, time in entries
     ]
 
 
 def _account_rows(accounts: Mapping[bytes, Account]) -> list[str]:
     return [
-        f"(x'{wallet_id.hex()}',{shard:d},x'{currency.encode().hex()}',x'{owner.encode().hex()}',"
-        f"{status:d},{posted:d},{version:d},{debit:d},{credit:d},{time_us:d})"
-        for wallet_id, account in sorted(accounts.items())
-        for shard, currency, owner, status, posted, version, debit, credit, time_us in (account,)
+        _ACCOUNT % (wallet_id.hex(), shard, currency.encode().hex(), owner.encode().hex(), *rest)
+        for wallet_id, (shard, currency, owner, *rest) in sorted(accounts.items())
     ]
 
 
-def _leg_rows(shard: int, legs: Iterable[tuple[int, Leg]]) -> Iterator[str]:
-    for seq, leg in sorted(legs, key=_leg_key):
-        yield (
-            f"(x'{leg.tx_id.hex()}',{leg.leg:d},{leg.side:d},{shard:d},{seq:d},{leg.n:d},"
-            f"x'{leg.currency.encode().hex()}',{leg.amount:d},x'{leg.destination.hex()}',"
-            f"{leg.result:d})"
+def _leg_rows(shard: int, legs: Iterable[tuple[int, Leg]]) -> list[str]:
+    return [
+        _LEG
+        % (
+            *(tx_id.hex(), number, side, shard, seq, n),
+            *(currency.encode().hex(), amount, destination.hex(), result),
         )
+        for seq, (tx_id, number, side, n, currency, amount, destination, result) in sorted(
+            legs, key=_leg_key
+        )
+    ]
 
 
 def _leg_key(placed: tuple[int, Leg]) -> tuple[bytes, int, int, int, int]:
@@ -145,8 +154,11 @@ def _intents(shard: int, legs: Iterable[tuple[int, Leg]]) -> list[str]:
         if leg.side == Side.CLOSED and opened.pop((leg.leg, leg.tx_id), None) is None:
             closed.setdefault(leg.leg, []).append(leg.tx_id)
     rows = [
-        f"({shard:d},x'{tx_id.hex()}',{number:d},x'{leg.currency.encode().hex()}',{leg.amount:d},"
-        f"x'{leg.destination.hex()}')"
+        _INTENT
+        % (
+            *(shard, tx_id.hex(), number),
+            *(leg.currency.encode().hex(), leg.amount, leg.destination.hex()),
+        )
         for (number, tx_id), leg in sorted(opened.items())
     ]
     deletes = [
@@ -158,4 +170,4 @@ def _intents(shard: int, legs: Iterable[tuple[int, Leg]]) -> list[str]:
 
 
 def _state_rows(states: Mapping[bytes, int]) -> list[str]:
-    return [f"(x'{tx_id.hex()}',{state:d})" for tx_id, state in sorted(states.items())]
+    return [_STATE % (tx_id.hex(), state) for tx_id, state in sorted(states.items())]

@@ -4,6 +4,7 @@ Reads the database; writers announce theirs.
 """
 
 import asyncio
+import time
 
 from ledger.store.pool import Pool, Session
 
@@ -24,6 +25,7 @@ class Positions:
         self._pool = pool
         self._known: dict[int, int] = {}
         self._advanced = asyncio.Event()
+        self._asked_at: dict[int, float] = {}
 
     def announce(self, shard: int, seq: int) -> None:
         """Tell those who wait that a shard is durable up to ``seq``."""
@@ -36,11 +38,18 @@ class Positions:
         """Return once the shard is durable here up to ``seq``; the caller sets the deadline."""
         while self._known.get(shard, 0) < seq:
             advanced = self._advanced
-            async with self._pool.session() as session:
-                self.announce(shard, await read(session, shard))
+            await self._ask(shard)
             if self._known.get(shard, 0) < seq:
                 try:
                     async with asyncio.timeout(POLL_S):
                         await advanced.wait()
                 except TimeoutError:
                     continue
+
+    async def _ask(self, shard: int) -> None:
+        """Ask the database, at most once in ``POLL_S`` however many wait."""
+        now = time.monotonic()
+        if now - self._asked_at.get(shard, float("-inf")) >= POLL_S:
+            self._asked_at[shard] = now
+            async with self._pool.session() as session:
+                self.announce(shard, await read(session, shard))

@@ -45,11 +45,6 @@ class ShardStore:
         self._connection: asyncmy.Connection | None = None
         self._used_at = 0.0
 
-    @property
-    def connected(self) -> bool:
-        """Whether nothing has gone wrong with the session since it was opened."""
-        return self._connection is not None
-
     async def position(self) -> Position:
         """Return how far the shard is; a shard never seen before stands at its genesis."""
         genesis = literal(genesis_hash(self._shard))
