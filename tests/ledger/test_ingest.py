@@ -17,6 +17,7 @@ from tests.ledger.conftest import FakeWallets, Running, reason_of, serving
 from tests.ledger.shards import Shard, send_across
 from walletkit.chain import genesis_hash
 from walletkit.ids import new_id
+from walletkit.stack import Stack
 
 COUNTS = """SELECT (SELECT COUNT(*) FROM records),(SELECT COUNT(*) FROM entries),
     (SELECT SUM(debit)+SUM(credit) FROM accounts),(SELECT COUNT(*) FROM transit_legs)"""
@@ -347,3 +348,36 @@ async def test_the_ledger_is_ready_while_its_database_answers(running: Running) 
     async with asyncio.timeout(10):
         while not running.ledger.ready():  # noqa: ASYNC110  # health polls it just so
             await asyncio.sleep(0.05)
+
+
+async def test_a_database_killed_in_mid_stream_loses_nothing(
+    running: Running, databases: Stack
+) -> None:
+    """It dies at any instruction and comes back; the stream is refused meanwhile, then goes on."""
+    shard = busy_shard(records=200)
+    acknowledged = 0
+
+    async def relay() -> None:
+        nonlocal acknowledged
+        while acknowledged < len(shard.records):
+            call = running.stub.Ingest(timeout=30)
+            try:
+                await call.write(api.IngestRequest(shard=0))
+                acknowledged = (await call.read()).seq
+                for record in shard.records[acknowledged:]:
+                    await call.write(api.IngestRequest(shard=0, records=[record]))
+                    acknowledged = (await call.read()).seq
+                await call.done_writing()
+            except grpc.aio.AioRpcError:
+                await asyncio.sleep(0.05)
+
+    relaying = asyncio.create_task(relay())
+    while acknowledged < 20:  # noqa: ASYNC110  # the relay tells nobody
+        await asyncio.sleep(0.001)
+    await asyncio.to_thread(databases.kill, "books")
+    before = acknowledged
+    await asyncio.to_thread(databases.start, "books")
+    found = await running.sql("SELECT seq FROM cursors WHERE shard=0")
+    assert found[0][0][0] >= before
+    await relaying
+    assert await verified(running, shard)
