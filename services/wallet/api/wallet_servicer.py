@@ -36,6 +36,8 @@ MAX_TRANSFERS = 1000
 MAX_MESSAGES_UNDER_WAY = 16
 """Messages of one stream that are worked on at once; the next is read when one is answered."""
 DEFAULT_DEADLINE_S = 30.0
+LANDED_TIMEOUT_S = 1.0
+"""Longest wait for another shard's word on whether a leg has landed."""
 
 Movement = Transfer
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -179,7 +181,8 @@ class WalletServicer(stubs.WalletServiceServicer):
                 "TRANSACTION_NOT_FOUND", f"no transaction {shown}", {"transaction_id": shown}
             )
         if stored.state == TransactionState.PROCESSING:
-            stored = stored._replace(state=await self._landed_state(stored))
+            state = await self._landed_state(tx_id, stored.destination)
+            stored = stored._replace(state=state)
         return pb.GetTransactionResponse(transaction=convert.transaction(stored))
 
     async def ListTransactions(
@@ -202,7 +205,7 @@ class WalletServicer(stubs.WalletServiceServicer):
         answer = await self._execute(command, context)
         if not isinstance(answer.outcome, Posted):
             raise _unexpected(answer)
-        return answer.outcome, self._position(command.slot, answer.seq)
+        return await self._as_of_now(answer.outcome), self._position(command.slot, answer.seq)
 
     async def _execute(self, command: Command, context: Context) -> Answer:
         future = self._router.submit(command, _deadline(context))
@@ -236,6 +239,7 @@ class WalletServicer(stubs.WalletServiceServicer):
         posted, seq = await self._router.finish(None, answer)
         if not isinstance(posted, Posted):
             raise _unexpected(answer)
+        posted = await self._as_of_now(posted)
         position = self._position(posted.command.slot, seq)
         return pb.TransferResult(response=convert.transfer_response(posted, position))
 
@@ -246,19 +250,28 @@ class WalletServicer(stubs.WalletServiceServicer):
         results = await self._transfers(request.transfers, deadline)
         return pb.StreamTransfersResponse(batch_id=request.batch_id, results=results)
 
-    async def _landed_state(self, stored: queries.StoredTransaction) -> TransactionState:
+    async def _as_of_now(self, posted: Posted) -> Posted:
+        """Give a replay its transaction's state of now: its leg may have landed since it began."""
+        if not posted.replayed or posted.state != TransactionState.PROCESSING:
+            return posted
+        command = posted.command
+        return posted._replace(state=await self._landed_state(command.ref, command.destination))
+
+    async def _landed_state(self, tx_id: bytes, destination: bytes) -> TransactionState:
         """Ask where the money went: the home hears of it a moment later than the destination."""
         try:
-            there = self._router.shard_of(stored.destination)
-            result = await queries.leg_result(there, stored.tx_id, 0)
-        except ServiceError:
-            return TransactionState.PROCESSING
-        if result == LegResult.CREDITED:
-            return TransactionState.COMPLETED
-        if result == LegResult.RETURNED:
-            home = self._router.shard_of(stored.tx_id)
-            if await queries.leg_result(home, stored.tx_id, RETURN_LEG) is not None:
-                return TransactionState.RETURNED
+            async with asyncio.timeout(LANDED_TIMEOUT_S):
+                there = self._router.shard_of(destination)
+                result = await queries.leg_result(there, tx_id, 0)
+                if result == LegResult.CREDITED:
+                    return TransactionState.COMPLETED
+                home = self._router.shard_of(tx_id)
+                if result == LegResult.RETURNED and (
+                    await queries.leg_result(home, tx_id, RETURN_LEG) is not None
+                ):
+                    return TransactionState.RETURNED
+        except (ServiceError, TimeoutError):
+            pass  # The other shard is down: as far as anybody can tell it is on its way.
         return TransactionState.PROCESSING
 
     def _position(self, slot: int, seq: int) -> Position:
