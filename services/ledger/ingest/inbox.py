@@ -40,7 +40,9 @@ class Inbox:
             await self._space.wait()
         self._items.append(item)
         self._bytes += len(item.payload)
-        self._changed.set()
+        # Waking for each record in between would cost more than the record.
+        if len(self._items) == 1 or self._full():
+            self._changed.set()
 
     def end(self, failure: BaseException | None) -> None:
         """Say that no more comes, and why if something went wrong."""
