@@ -45,7 +45,7 @@ class App:
         rpc.add_NotifyServiceServicer_to_server(self.servicer, server)
 
     async def close(self) -> None:
-        """Stop the loops, let running deliveries end, close all connections."""
+        """Stop the loops, then close all connections; in all well within the server's drain."""
         try:
             await self.loops.stop()
         finally:

@@ -197,12 +197,7 @@ async def running(settings: Settings) -> AsyncIterator[Client]:
     finally:
         await client.channel.close()
         await server.stop(0)
-        try:
-            async with asyncio.timeout(1):
-                await app.close()
-        except TimeoutError:
-            # As the server does: what hangs is dropped.
-            pass
+        await app.close()
 
 
 @dataclass(frozen=True)

@@ -99,14 +99,11 @@ class Courier:
         except TimeoutError:
             pass
 
-    async def drain(self) -> None:
-        """Wait for the calls that run."""
-        if self._running:
-            await asyncio.wait(self._running)
-
-    async def cancel(self) -> None:
-        """Drop the calls that run; they come up again when their leases end."""
+    async def stop(self, grace_s: float) -> None:
+        """Wait for the calls that run, then drop them: they come up again when their leases end."""
         running = tuple(self._running)
+        if running:
+            await asyncio.wait(running, timeout=grace_s)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)

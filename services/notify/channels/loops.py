@@ -18,10 +18,13 @@ from notify.store.subscriptions import Subscriptions
 from notify.streams.tail import Tail
 from walletkit.errors import ServiceError
 
-STOP_S = 1.0
-"""How long the loops may take to end their steps; a step that is cut off loses nothing, too."""
+STOP_S = 0.5
+"""How long the loops may take to end their steps, and then the deliveries that run to end.
+
+What is cut off after that loses nothing: it comes up again.
+"""
 POLL_S = 0.25
-IDLE_S = 1.0
+IDLE_S = 0.25
 UNASKED_S = 0.25
 CATCH_UP_S = 0.5
 PING_S = 1.0
@@ -74,19 +77,16 @@ class Loops:
         return fresh and self._tail.is_fresh()
 
     async def stop(self) -> None:
-        """Start nothing more, and wait for the deliveries that run; a cancel of this drops them."""
+        """Start nothing more, give what runs a moment to end, and drop the rest."""
         self._stopping.set()
         self._tail.wake()
         self._courier.wake()
-        try:
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=STOP_S)
-            await self._courier.drain()
-        finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self._courier.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._courier.stop(STOP_S)
 
     async def _tail_step(self) -> None:
         await self._tail.poll()
