@@ -17,6 +17,7 @@ def test_the_page_of_errors_is_the_catalogue() -> None:
 
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 SETTING = re.compile(r"^    ([a-z_]+): ", re.MULTILINE)
+CALL = re.compile(r"^  rpc (\w+)\(", re.MULTILINE)
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("*/README.md")])
 
 
