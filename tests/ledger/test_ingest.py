@@ -13,7 +13,7 @@ from ledger.ingest.inbox import WINDOW
 from ledger.store import partitions
 from ledger.store.commit import Commit
 from ledger.store.shard_store import ShardStore
-from tests.ledger.conftest import FakeWallets, Running, reason_of, serving
+from tests.ledger.running import FakeWallets, Running, reason_of, serving
 from tests.ledger.shards import Shard, send_across
 from walletkit.chain import genesis_hash
 from walletkit.ids import new_id

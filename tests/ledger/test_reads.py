@@ -13,7 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from guilder.events.v1 import record_pb2 as events
 from guilder.ledger.v1 import ledger_service_pb2 as api
 from guilder.type.v1.position_pb2 import Position
-from tests.ledger.conftest import Running, info_of, reason_of
+from tests.ledger.running import Running, info_of, reason_of
 from tests.ledger.shards import SECOND_US, START_US, Shard, send_across
 from walletkit.ids import format_id, new_id
 
