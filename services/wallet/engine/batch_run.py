@@ -106,7 +106,7 @@ class BatchRun:
         needs = read_set(commands, self._shard.local_slots)
         counterparties = await self._counterparties.look_up(needs.counterparties)
         batch = await self._shard.load(needs)
-        batch.counterparties = counterparties
+        batch.counterparties = await self._counterparties.renew(counterparties)
         outcomes = [decide(batch, command) for command in commands]
         if batch.changes.any():
             tries.saving = True

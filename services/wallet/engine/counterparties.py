@@ -59,9 +59,23 @@ class Counterparties:
             )
         return found
 
+    async def renew(self, found: Found) -> Found:
+        """Look again at what is no longer believed: waiting for locks may have taken long."""
+        now = time.monotonic()
+        doubted = {
+            wallet_id
+            for wallet_id, known in found.items()
+            if isinstance(known, Counterparty) and not self._believed(wallet_id, now)
+        }
+        return {**found, **await self.look_up(doubted)} if doubted else found
+
     def forget(self, wallet_id: bytes) -> None:
         """Read a wallet anew next time."""
         self._cache.pop(wallet_id, None)
+
+    def _believed(self, wallet_id: bytes, now: float) -> bool:
+        cached = self._cache.get(wallet_id)
+        return cached is not None and cached[1] > now
 
     async def _read(self, reader: Reader, wallet_ids: list[bytes], found: Found) -> None:
         # The age counts from before the read: a change right behind it is seen in time.

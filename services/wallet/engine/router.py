@@ -27,6 +27,8 @@ START_WAIT_S = 5.0
 """How long a start waits for its shards before it goes on without those that are down."""
 START_POLL_S = 0.05
 DRAIN_POLL_S = 0.01
+COMMIT_S = 0.1
+"""How long another process may take from its decision to its commit; ours are waited for."""
 
 log = structlog.get_logger()
 
@@ -133,8 +135,8 @@ class Router:
         self.counterparties.forget(command.wallet_id)
         if len(self.loops) == 1 or command.kind == WalletChangeKind.UNFROZEN:
             return
-        # Other processes believe what they have read for so long.
-        await asyncio.sleep(STATUS_TTL_S)
+        # Other processes believe what they have read for so long, and then commit.
+        await asyncio.sleep(STATUS_TTL_S + COMMIT_S)
         await asyncio.gather(*[loop.settled() for loop in self.loops])
 
     def _committed(self, batch: Batch) -> None:
