@@ -11,8 +11,6 @@ from google.protobuf import timestamp_pb2
 from guilder.events.v1 import record_pb2 as ev
 from guilder.notify.v1 import notify_service_pb2 as pb
 from notify.settings import Settings
-from notify.streams import keys
-from notify.streams.connection import connect
 from tests.notify.world import Client, Endpoint, Post, Shard, running, until
 from walletkit.ids import format_id
 
@@ -140,31 +138,6 @@ async def test_hanging_endpoint_holds_up_nobody(
     assert len(hanging.posts) <= 16
 
 
-async def test_delivered_again_after_kill(migrated: Settings, endpoint: Endpoint) -> None:
-    """A service that dies before it notes the endpoint's answer delivers again: same id."""
-    got = asyncio.Event()
-
-    async def answer_late(_post: Post) -> web.Response:
-        got.set()
-        await asyncio.sleep(30)
-        return web.Response()
-
-    shard = Shard()
-    async with running(migrated) as client:
-        endpoint.answer = answer_late
-        created = await client.subscribe(endpoint.url)
-        shard.commit(shard.deposit(shard.wallet()))
-        await client.send(shard)
-        await asyncio.wait_for(got.wait(), 5)
-        # Leaving the block here drops the call that runs, as a kill would.
-        await _shorten_leases(migrated)
-    endpoint.reply(200)
-    async with running(migrated):
-        await until(lambda: len(endpoint.posts) == 2)
-    assert endpoint.ids == ["evt_0_1_0_c"] * 2
-    endpoint.posts[1].verify(created.secret)
-
-
 async def test_full_queue_lags_and_catches_up(migrated: Settings, endpoint: Endpoint) -> None:
     """Behind a full queue events wait in the stream; once the endpoint answers all of them come."""
     small = migrated.model_copy(update={"queue_limit": 4, "retry_attempts": 100})
@@ -288,17 +261,6 @@ async def test_name_that_resolves_to_loopback(
         (letter,) = await client.dead_letters(subscription_id)
         assert "private address" in letter.last_error
         assert endpoint.posts == []
-
-
-async def _shorten_leases(settings: Settings) -> None:
-    """Make all claimed deliveries due in half a second: nobody waits for a lease here."""
-    client = connect(settings.redis_url)
-    soon = int(time.time() * 1_000) + 500
-    for name, _due in await client.zrange(keys.WAKE, 0, -1, withscores=True):
-        for event, _ in await client.zrange(keys.due(name.decode()), 0, -1, withscores=True):
-            await client.zadd(keys.due(name.decode()), {event: soon})
-        await client.zadd(keys.WAKE, {name: soon})
-    await client.aclose()
 
 
 def _timestamp(time_us: int) -> timestamp_pb2.Timestamp:
