@@ -27,7 +27,7 @@ from walletkit.stack import Stack, StackSettings
 WALLETS = 1000
 FUNDS_MINOR = 10**14
 CALLS_IN_FILE = 20_000
-CONNECTIONS = 8
+CONNECTIONS = 1
 LAG_LIMIT_S = 60.0
 TRANSFER = "guilder.wallet.v1.WalletService/Transfer"
 HEALTH = "grpc.health.v1.Health/Check"
