@@ -26,6 +26,7 @@ log = structlog.get_logger()
 # Quoted: these types are generic for the checker only.
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler = Callable[[Any, Any], Any]
+Admit = Callable[[], None]
 Method: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 MaybeMethod: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
@@ -36,6 +37,11 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
     def __init__(self) -> None:
         """Start with no method known."""
         self._wrapped: dict[str, Method] = {}
+        self._refusing = False
+
+    def refuse(self) -> None:
+        """Answer every new call with SHUTTING_DOWN; those that have begun go on."""
+        self._refusing = True
 
     async def intercept_service(
         self,
@@ -49,8 +55,12 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
             handler = await continuation(handler_call_details)
             if handler is None or not method.startswith(_OURS):
                 return handler
-            wrapped = self._wrapped[method] = _wrap(handler, method)
+            wrapped = self._wrapped[method] = _wrap(handler, method, self._admit)
         return wrapped
+
+    def _admit(self) -> None:
+        if self._refusing:
+            raise ServiceError("SHUTTING_DOWN", "the process is stopping; nothing was changed")
 
 
 def request_id_of(context: Context) -> str:
@@ -61,15 +71,15 @@ def request_id_of(context: Context) -> str:
     return secrets.token_hex(8)
 
 
-def _wrap(handler: Method, method: str) -> Method:
+def _wrap(handler: Method, method: str, admit: Admit) -> Method:
     if handler.unary_unary:
-        return _rebuild(handler, unary_unary=_unary(handler.unary_unary, method))
+        return _rebuild(handler, unary_unary=_unary(handler.unary_unary, method, admit))
     if handler.stream_unary:
-        return _rebuild(handler, stream_unary=_unary(handler.stream_unary, method))
+        return _rebuild(handler, stream_unary=_unary(handler.stream_unary, method, admit))
     if handler.unary_stream:
-        return _rebuild(handler, unary_stream=_stream(handler.unary_stream, method))
+        return _rebuild(handler, unary_stream=_stream(handler.unary_stream, method, admit))
     call = cast("Handler", handler.stream_stream)
-    return _rebuild(handler, stream_stream=_stream(call, method))
+    return _rebuild(handler, stream_stream=_stream(call, method, admit))
 
 
 def _rebuild(handler: Method, **behaviour: Handler) -> Method:
@@ -83,9 +93,10 @@ def _rebuild(handler: Method, **behaviour: Handler) -> Method:
     return rebuilt
 
 
-def _unary(call: Handler, method: str) -> Handler:
+def _unary(call: Handler, method: str, admit: Admit) -> Handler:
     async def answer(request: object, context: Context) -> object:
         try:
+            admit()
             return await call(request, context)
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the caller gets a status
             await _abort(context, error, method)
@@ -93,9 +104,10 @@ def _unary(call: Handler, method: str) -> Handler:
     return answer
 
 
-def _stream(call: Handler, method: str) -> Handler:
+def _stream(call: Handler, method: str, admit: Admit) -> Handler:
     async def answer(request: object, context: Context) -> AsyncIterator[object]:
         try:
+            admit()
             async for response in call(request, context):
                 yield response
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the caller gets a status

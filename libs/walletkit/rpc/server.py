@@ -19,8 +19,13 @@ from grpc_reflection.v1alpha import reflection
 from walletkit.rpc.interceptor import StatusInterceptor
 from walletkit.rpc.symbols import MethodPool
 
-GRACE_S = 3.5
-DRAIN_S = 1.5
+LINGER_S = 0.4
+"""How long calls are still taken in after a stop: a server that stops cancels what the transport
+holds already and no handler has seen yet."""
+REFUSE_S = 0.1
+"""How long new calls are then refused, so that next to none is in that state when it stops."""
+GRACE_S = 3.0
+DRAIN_S = 1.4
 READY_POLL_S = 0.2
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 KEEPALIVE_MS = 65_000
@@ -55,7 +60,8 @@ async def serve(
     on_listening: Callable[[int], None] | None = None,
 ) -> None:
     """Serve until a signal says stop. Raise ``RuntimeError`` when the address can't be bound."""
-    server = grpc.aio.server(interceptors=(StatusInterceptor(),), options=OPTIONS)
+    interceptor = StatusInterceptor()
+    server = grpc.aio.server(interceptors=(interceptor,), options=OPTIONS)
     register(server)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
@@ -74,6 +80,9 @@ async def serve(
     log.info("stopping")
     watcher.cancel()
     await health_servicer.enter_graceful_shutdown()
+    await asyncio.sleep(LINGER_S)
+    interceptor.refuse()
+    await asyncio.sleep(REFUSE_S)
     await server.stop(GRACE_S)
     try:
         async with asyncio.timeout(DRAIN_S):

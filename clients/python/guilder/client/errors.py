@@ -23,7 +23,7 @@ reason has no class:
     │   └── VersionMismatchError      ABORTED
     ├── CursorExpiredError            OUT_OF_RANGE
     ├── UnavailableError              UNAVAILABLE: try again with the same key
-    │   ├── OutcomeUnknownError       it may have been done; the same key tells
+    │   ├── OutcomeUnknownError       it may have been done; the same key tells (also CANCELLED)
     │   └── DeadlineExceededError     DEADLINE_EXCEEDED: it may have been done; the same key tells
     └── InternalError                 INTERNAL, UNKNOWN, DATA_LOSS
 """
@@ -179,6 +179,9 @@ _BY_CODE: Mapping[grpc.StatusCode, type[GuilderError]] = {
     grpc.StatusCode.ABORTED: DeclinedError,
     grpc.StatusCode.OUT_OF_RANGE: CursorExpiredError,
     grpc.StatusCode.UNAVAILABLE: UnavailableError,
+    # A server that stops cancels the calls that no handler has seen; our own cancelling raises
+    # asyncio.CancelledError instead.
+    grpc.StatusCode.CANCELLED: OutcomeUnknownError,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
     grpc.StatusCode.INTERNAL: InternalError,
     grpc.StatusCode.UNKNOWN: InternalError,
