@@ -4,7 +4,7 @@
 ``google.rpc.Status``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -190,3 +190,10 @@ def invalid_field(field: str, value: object, rule: str) -> ServiceError:
         {"field": field},
         (FieldViolation(field, description),),
     )
+
+
+def invalid_fields(faults: Sequence[ServiceError]) -> ServiceError:
+    """Make one error of those of several fields, with an entry for each."""
+    violations = tuple(violation for fault in faults for violation in fault.violations)
+    message = "; ".join(fault.message for fault in faults[:3])
+    return ServiceError("INVALID_FIELD", message, faults[0].metadata, violations)

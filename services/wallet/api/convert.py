@@ -29,23 +29,28 @@ _MICROS = 1_000_000
 
 
 def transfer(request: pb.TransferRequest) -> Transfer:
-    """Read a transfer. Raise ``ServiceError`` for a malformed field."""
-    source = fields.wallet_id("source_wallet_id", request.source_wallet_id)
-    destination = fields.wallet_id("destination_wallet_id", request.destination_wallet_id)
-    fields.not_same(source, request.destination_wallet_id, destination)
-    return _movement(TransactionType.TRANSFER, source, destination, source, request)
+    """Read a transfer. Raise ``ServiceError`` for malformed fields."""
+    form = fields.Form()
+    source = form.read(fields.wallet_id, "source_wallet_id", request.source_wallet_id)
+    destination = form.read(
+        fields.wallet_id, "destination_wallet_id", request.destination_wallet_id
+    )
+    form.read(fields.not_same, source, request.destination_wallet_id, destination)
+    return _movement(TransactionType.TRANSFER, source, destination, source, request, form)
 
 
 def deposit(request: pb.DepositRequest) -> Transfer:
-    """Read a deposit. Raise ``ServiceError`` for a malformed field."""
-    wallet = fields.wallet_id("wallet_id", request.wallet_id)
-    return _movement(TransactionType.DEPOSIT, NIL, wallet, wallet, request)
+    """Read a deposit. Raise ``ServiceError`` for malformed fields."""
+    form = fields.Form()
+    wallet = form.read(fields.wallet_id, "wallet_id", request.wallet_id)
+    return _movement(TransactionType.DEPOSIT, NIL, wallet, wallet, request, form)
 
 
 def withdrawal(request: pb.WithdrawRequest) -> Transfer:
-    """Read a withdrawal. Raise ``ServiceError`` for a malformed field."""
-    wallet = fields.wallet_id("wallet_id", request.wallet_id)
-    return _movement(TransactionType.WITHDRAWAL, wallet, NIL, wallet, request)
+    """Read a withdrawal. Raise ``ServiceError`` for malformed fields."""
+    form = fields.Form()
+    wallet = form.read(fields.wallet_id, "wallet_id", request.wallet_id)
+    return _movement(TransactionType.WITHDRAWAL, wallet, NIL, wallet, request, form)
 
 
 def _movement(
@@ -54,14 +59,18 @@ def _movement(
     destination: bytes,
     scope: bytes,
     request: pb.TransferRequest | pb.DepositRequest | pb.WithdrawRequest,
+    form: fields.Form,
 ) -> Transfer:
-    key = fields.idempotency_key(request.idempotency_key)
-    currency, amount = fields.amount(request.amount)
-    reference = fields.reference(request.reference)
-    opaque = fields.opaque(request.description, request.metadata)
+    key = form.read(fields.idempotency_key, request.idempotency_key)
+    amount = form.read(fields.amount_minor, request.amount)
+    code = request.amount.currency_code
+    currency = form.read(fields.currency_code, "amount.currency_code", code)
+    reference = form.read(fields.reference, request.reference)
+    opaque = form.read(fields.opaque, request.description, request.metadata)
     expected = ANY_VERSION
     if request.HasField("expected_version"):
-        expected = fields.version(request.expected_version)
+        expected = form.read(fields.version, request.expected_version)
+    form.done()
     slot = slot_of(scope)
     return Transfer(
         new_id(slot),
@@ -82,11 +91,13 @@ def _movement(
 
 
 def create_wallet(request: pb.CreateWalletRequest) -> CreateWallet:
-    """Read a wallet's creation. Raise ``ServiceError`` for a malformed field."""
-    account_id = fields.account_id(request.account_id)
-    currency = fields.currency_code("currency_code", request.currency_code)
-    key = fields.idempotency_key(request.idempotency_key)
-    opaque = fields.opaque("", request.metadata)
+    """Read a wallet's creation. Raise ``ServiceError`` for malformed fields."""
+    form = fields.Form()
+    account_id = form.read(fields.account_id, request.account_id)
+    currency = form.read(fields.currency_code, "currency_code", request.currency_code)
+    key = form.read(fields.idempotency_key, request.idempotency_key)
+    opaque = form.read(fields.opaque, "", request.metadata)
+    form.done()
     slot = slot_of_account(account_id)
     return CreateWallet(
         new_id(slot),
@@ -103,9 +114,11 @@ def change_status(
     kind: WalletChangeKind,
     request: pb.FreezeWalletRequest | pb.UnfreezeWalletRequest | pb.CloseWalletRequest,
 ) -> ChangeStatus:
-    """Read a change of status. Raise ``ServiceError`` for a malformed field."""
-    wallet = fields.wallet_id("wallet_id", request.wallet_id)
-    key = fields.idempotency_key(request.idempotency_key)
+    """Read a change of status. Raise ``ServiceError`` for malformed fields."""
+    form = fields.Form()
+    wallet = form.read(fields.wallet_id, "wallet_id", request.wallet_id)
+    key = form.read(fields.idempotency_key, request.idempotency_key)
+    form.done()
     slot = slot_of(wallet)
     return ChangeStatus(
         new_id(slot),

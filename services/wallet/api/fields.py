@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import TypeVar, TypeVarTuple
 
 from guilder.type.v1.money_pb2 import Money
-from walletkit.errors import invalid_field
+from walletkit.errors import ServiceError, invalid_field, invalid_fields
 from walletkit.ids import parse_id
 from walletkit.money import MAX_AMOUNT_MINOR, is_known
 
@@ -13,9 +14,35 @@ MAX_KEY_LENGTH = 128
 MAX_REFERENCE_BYTES = 64
 MAX_OPAQUE_BYTES = 4096
 
+Arguments = TypeVarTuple("Arguments")
+Value = TypeVar("Value")
+
 _TOO_LARGE = 2**63
 _KEY = re.compile(r"[\x20-\x7e]{1,128}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Form:
+    """Read the fields of one request, and refuse it for all that are malformed at once."""
+
+    __slots__ = ("_faults",)
+
+    def __init__(self) -> None:
+        """Begin with nothing wrong."""
+        self._faults: list[ServiceError] = []
+
+    def read(self, check: Callable[[*Arguments], Value], *args: *Arguments) -> Value:
+        """Return what a check below returns; what it refuses has no value, see ``done``."""
+        try:
+            return check(*args)
+        except ServiceError as fault:
+            self._faults.append(fault)
+            return None  # type: ignore[return-value]  # nobody uses it: done() raises
+
+    def done(self) -> None:
+        """Raise ``ServiceError`` INVALID_FIELD with an entry for each malformed field, if any."""
+        if self._faults:
+            raise invalid_fields(self._faults)
 
 
 def wallet_id(field: str, text: str) -> bytes:
@@ -48,17 +75,13 @@ def idempotency_key(key: str) -> str:
     return key
 
 
-def amount(money: Money) -> tuple[str, int]:
-    """Read an amount: currency and minor units."""
+def amount_minor(money: Money) -> int:
+    """Read an amount's minor units."""
     value = money.amount_minor
     if not 0 < value <= MAX_AMOUNT_MINOR:
         rule = f"must be from 1 to {MAX_AMOUNT_MINOR} minor units"
         raise invalid_field("amount.amount_minor", value, rule)
-    code = money.currency_code
-    if not is_known(code):
-        rule = "must be an ISO 4217 currency code in upper case"
-        raise invalid_field("amount.currency_code", code, rule)
-    return code, value
+    return value
 
 
 def reference(text: str) -> bytes:
@@ -96,8 +119,8 @@ def read_opaque(raw: bytes) -> tuple[str, dict[str, str]]:
 
 
 def not_same(source: bytes, text: str, destination: bytes) -> None:
-    """Check that a transfer has two ends."""
-    if source == destination:
+    """Check that a transfer has two ends; malformed ones have no value to compare."""
+    if source and source == destination:
         raise invalid_field("destination_wallet_id", text, "must not be the source wallet")
 
 
