@@ -60,7 +60,6 @@ MOVEMENTS: dict[str, Callable[..., Callable[[Suite, str, str], Awaitable[Any]]]]
 BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     *[({"amount": money(n)}, "amount.amount_minor") for n in (0, -1, MAX_AMOUNT + 1, -(2**63))],
     ({"amount": money(2**63 - 1)}, "amount.amount_minor"),
-    ({"amount": None}, "amount.amount_minor"),
     *[
         ({"amount": money(1, code)}, "amount.currency_code")
         for code in ("", "eur", "XXX", "EURO", "E\0R", "ÉUR")
@@ -109,6 +108,36 @@ async def test_the_last_value_that_is_good(suite: Suite, fields: dict[str, Any])
     wallet = await suite.wallet()
     await MOVEMENTS["Deposit"](**fields)(suite, wallet, "")
     await suite.withdraw(wallet, await suite.posted(wallet))
+
+
+EVERY_FIELD: dict[str, Any] = {
+    "amount": None,
+    "idempotency_key": "",
+    "reference": "r" * 65,
+    "metadata": {"k": "v" * 4096},
+    "expected_version": 0,
+}
+
+
+@pytest.mark.parametrize("method", MOVEMENTS)
+async def test_every_malformed_field_is_named(suite: Suite, method: str) -> None:
+    """A request with everything wrong is refused once, with an entry for each field."""
+    names = ["wallet_id"]
+    if method == "Transfer":
+        names = ["source_wallet_id", "destination_wallet_id"]
+    call = MOVEMENTS[method](**EVERY_FIELD)(suite, "x", "x")
+    rest = ["idempotency_key", "amount.amount_minor", "amount.currency_code"]
+    rest += ["reference", "metadata", "expected_version"]
+    assert await refused(suite, call) == invalid(*names, *rest)
+
+
+async def test_every_malformed_field_of_a_creation_is_named(suite: Suite) -> None:
+    """The same for creations and changes of status."""
+    create = suite.stub.CreateWallet(pb.CreateWalletRequest(metadata={"k": "v" * 4096}))
+    expected = invalid("account_id", "currency_code", "idempotency_key", "metadata")
+    assert await refused(suite, create) == expected
+    freeze = suite.stub.FreezeWallet(pb.FreezeWalletRequest())
+    assert await refused(suite, freeze) == invalid("wallet_id", "idempotency_key")
 
 
 VALID = format_id(new_id(3))

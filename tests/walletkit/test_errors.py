@@ -5,7 +5,7 @@ import grpc.aio
 import pytest
 from google.rpc import code_pb2, error_details_pb2
 
-from walletkit.errors import CATALOGUE, DOMAIN, Code, ServiceError, invalid_field
+from walletkit.errors import CATALOGUE, DOMAIN, Code, ServiceError, invalid_field, invalid_fields
 from walletkit.rpc.status import DETAILS_KEY as KEY
 from walletkit.rpc.status import GRPC_CODES, to_status, violations_of
 
@@ -68,3 +68,12 @@ def test_violations_pass_from_service_to_service() -> None:
             grpc.StatusCode.INVALID_ARGUMENT, grpc.aio.Metadata(), trailers, "x"
         )
         assert violations_of(error) == violations
+
+
+def test_several_invalid_fields_are_one_error() -> None:
+    """Each field has its entry; the metadata names the first."""
+    faults = [invalid_field(name, 0, "must not be 0") for name in ("a", "b", "c", "d")]
+    error = invalid_fields(faults)
+    assert [violation.field for violation in error.violations] == ["a", "b", "c", "d"]
+    assert error.metadata == {"field": "a"}
+    assert error.code == Code.INVALID_ARGUMENT
