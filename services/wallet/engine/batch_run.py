@@ -17,7 +17,6 @@ import structlog
 from wallet.domain.batch import Batch
 from wallet.domain.commands import ChangeStatus, Command, LandLeg, Transfer
 from wallet.domain.decide import decide
-from wallet.domain.outcome import Outcome
 from wallet.engine.counterparties import Counterparties
 from wallet.engine.queue import Item
 from wallet.store.faults import Fault, classify
@@ -138,7 +137,7 @@ class BatchRun:
             self._unavailable(items, "has another owner")
             raise ShardLostError
         if fault is Fault.OTHER:
-            self._give_up(items, _internal())
+            self._give_up(items)
             return []
         if fault is Fault.DATA:
             return await self._split(items)
@@ -155,10 +154,15 @@ class BatchRun:
     async def _split(self, items: list[Item]) -> list[Item]:
         """Halve until the one command that the database refuses stands alone, and fails alone."""
         if len(items) == 1:
-            self._give_up(items, _internal())
+            self._give_up(items)
             return []
         half = len(items) // 2
-        await self.commit(items[:half])
+        try:
+            await self.commit(items[:half])
+        except ShardLostError:
+            # Whoever catches it goes on with other work: the second half would wait for ever.
+            self._unavailable(items[half:], "does not answer")
+            raise
         return items[half:]
 
     async def _exhausted(self, items: list[Item], fault: Fault) -> list[Item]:
@@ -210,9 +214,12 @@ class BatchRun:
                 self._park(item)
         return free
 
-    def _give_up(self, items: Sequence[Item], outcome: Outcome) -> None:
+    def _give_up(self, items: Sequence[Item]) -> None:
         for item in items:
-            item.answer(outcome, 0)
+            if item.maybe_committed:
+                item.unavailable(self._shard.number, "does not answer")
+            else:
+                item.answer(_internal(), 0)
 
     def _unavailable(self, items: Sequence[Item], why: str) -> None:
         for item in items:

@@ -202,7 +202,8 @@ class ShardLoop:
             item = self._queue.popleft()
             if item.future.done():
                 continue
-            if item.deadline < now:
+            # Of one that was at its commit before, a rerun alone can say what became of it.
+            if item.deadline < now and not item.maybe_committed:
                 item.answer(_too_late(), 0)
                 continue
             items.append(item)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
-from wallet.domain.commands import Command, Transfer
+from wallet.domain.commands import Command, CreateWallet, Transfer
 from wallet.domain.outcome import Outcome
 from walletkit.errors import ServiceError
 
@@ -37,7 +37,7 @@ class Item:
         self.maybe_committed = False
         self.parks = 0
         self.size = COMMAND_BYTES
-        if isinstance(command, Transfer):
+        if isinstance(command, (Transfer, CreateWallet)):
             self.size += len(command.opaque)
 
     def unavailable(self, shard: int, why: str) -> None:
