@@ -47,8 +47,8 @@ verify: ## Check every invariant over shards, ledger and chain
 	@$(VENV)/guilder verify
 
 .PHONY: test
-test: setup lint ## Lint, then run all tests in random order
-	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+test: setup lint ## Lint, then run all tests, on two cores in random order
+	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: setup ## Check style, types, imports and protos
