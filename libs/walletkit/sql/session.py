@@ -15,6 +15,8 @@ from asyncmy.errors import MySQLError
 
 CONNECT_TIMEOUT_S = 3
 LOCK_WAIT_TIMEOUT_S = 2
+LEAST_PACKET_BYTES = 16 * 1024 * 1024
+"""``max_allowed_packet`` that a full batch fits in; MariaDB's default."""
 IDLE_TIMEOUT_S = 60
 """``wait_timeout`` of a session.
 
@@ -155,14 +157,17 @@ async def _prepare(connection: asyncmy.Connection) -> None:
         settings.append("in_predicate_conversion_threshold=0")
     await run_packet(connection, "; ".join(f"SET {setting}" for setting in settings))
     isolation = "@@tx_isolation" if "MariaDB" in version else "@@transaction_isolation"
-    checks = f"SELECT {isolation}, @@sql_mode, @@innodb_lock_wait_timeout"
-    ((level, mode, lock_wait),) = (await run_packet(connection, checks))[0]
+    checks = f"SELECT {isolation}, @@sql_mode, @@innodb_lock_wait_timeout, @@max_allowed_packet"
+    ((level, mode, lock_wait, packet_bytes),) = (await run_packet(connection, checks))[0]
     if (
         level != "READ-COMMITTED"
         or "STRICT_ALL_TABLES" not in mode
         or lock_wait != LOCK_WAIT_TIMEOUT_S
     ):
         message = f"session settings did not take: {level}, {mode}, {lock_wait}"
+        raise UnsafeServerError(message)
+    if packet_bytes < LEAST_PACKET_BYTES:
+        message = f"max_allowed_packet={packet_bytes} (needs {LEAST_PACKET_BYTES})"
         raise UnsafeServerError(message)
 
 

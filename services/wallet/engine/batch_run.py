@@ -19,7 +19,7 @@ from wallet.domain.commands import ChangeStatus, Command, LandLeg, Transfer
 from wallet.domain.decide import decide
 from wallet.engine.counterparties import Counterparties
 from wallet.engine.queue import Item
-from wallet.store.faults import Fault, classify
+from wallet.store.faults import Fault, classify, in_doubt
 from wallet.store.load import read_set
 from wallet.store.shard import Shard
 from walletkit.errors import ServiceError
@@ -95,6 +95,8 @@ class BatchRun:
                     rerun=tries.reruns,
                     error=repr(error)[:500],
                 )
+                if tries.saving and in_doubt(error):
+                    self._doubt(items)
                 items = await self._recover(items, fault, tries)
             else:
                 return
@@ -129,8 +131,6 @@ class BatchRun:
         if fault is Fault.LOST_CONNECTION:
             self._shard.drop_writer()
             tries.lost_at = min(tries.lost_at, time.monotonic())
-            for item in items:
-                item.maybe_committed = item.maybe_committed or tries.saving
         else:
             await self._shard.rollback()
         if fault is Fault.STALE_EPOCH:
@@ -142,7 +142,8 @@ class BatchRun:
         if fault is Fault.DATA:
             return await self._split(items)
         tries.reruns += 1
-        if tries.reruns > MAX_RERUNS or time.monotonic() - tries.lost_at > MAX_LOST_S:
+        lost_s = time.monotonic() - tries.lost_at if fault is Fault.LOST_CONNECTION else 0.0
+        if tries.reruns > MAX_RERUNS or lost_s > MAX_LOST_S:
             return await self._exhausted(items, fault)
         if fault is Fault.LOCK_TIMEOUT:
             tries.timeouts += 1
@@ -150,6 +151,12 @@ class BatchRun:
                 return await self._park_blocked(items)
         await _pause(tries.reruns)
         return items
+
+    def _doubt(self, items: Sequence[Item]) -> None:
+        """Note that the batch may be committed; a session that can't tell is out of step, too."""
+        self._shard.drop_writer()
+        for item in items:
+            item.maybe_committed = True
 
     async def _split(self, items: list[Item]) -> list[Item]:
         """Halve until the one command that the database refuses stands alone, and fails alone."""

@@ -89,16 +89,18 @@ class Legs:
         await asyncio.wait([under_way], timeout=timeout_s)
         return under_way.result() if under_way.done() else None
 
-    def _send(self, intent: Intent) -> None:
+    def _send(self, intent: Intent) -> bool:
+        """Send a leg off; False when its shard takes nothing now: the sweep comes back to it."""
         place = (intent.tx_id, intent.leg)
         if place in self._under_way:
-            return
+            return True
         try:
             landing = self._submit(LandLeg(slot_of(intent.destination), intent), math.inf)
         except ServiceError:
-            return  # The sweep brings it when the shard is back.
+            return False
         self._under_way[place] = asyncio.get_running_loop().create_future()
         landing.add_done_callback(partial(self._landed, intent))
+        return True
 
     def _landed(self, intent: Intent, landing: asyncio.Future[Answer]) -> None:
         """Tell who waits, and close the intent: in a later batch than the landing's."""
@@ -140,15 +142,20 @@ class Legs:
             await asyncio.sleep(SWEEP_S)
 
     async def _sweep(self, shard: Shard) -> None:
-        """Send what a shard's rows still hold; start where the last round stopped."""
+        """Send what a shard's rows still hold; start where the last round stopped.
+
+        While a shard is down its legs are refused: then a round ends with its page, so that the
+        many that wait for it cost no more than a page a round.
+        """
         stale_before_ms = time.time_ns() // 1_000_000 - STALE_MS
         after = self._cursors.pop(shard.number, (b"", 0))
         for _ in range(MAX_SWEEP_PAGES):
             page = await queries.open_intents(shard, after, SWEEP_PAGE)
-            for intent in page:
-                if time_ms_of(intent.tx_id) < stale_before_ms:
-                    self._send(intent)
+            stale = [intent for intent in page if time_ms_of(intent.tx_id) < stale_before_ms]
+            sent = [self._send(intent) for intent in stale]
             if len(page) < SWEEP_PAGE:
                 return
             after = (page[-1].tx_id, page[-1].leg)
+            if not all(sent):
+                break
         self._cursors[shard.number] = after

@@ -77,3 +77,8 @@ def classify(error: BaseException) -> Fault:
     if number in _CHECK_VIOLATED or state.startswith(_DATA_CLASSES):
         return Fault.DATA
     return Fault.OTHER
+
+
+def in_doubt(error: BaseException) -> bool:
+    """Tell whether a batch that was being saved may be committed: no server said otherwise."""
+    return not isinstance(error, MySQLError) or classify(error) is Fault.LOST_CONNECTION

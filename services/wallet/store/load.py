@@ -43,7 +43,7 @@ _BALANCES = (
     "SELECT wallet_id,currency,posted,held,overdraft_limit,status,version FROM balances"
     " FORCE INDEX(PRIMARY) WHERE wallet_id IN ({}) ORDER BY wallet_id FOR UPDATE"
 )
-_CLOCK = "SELECT UTC_TIMESTAMP(6),clock_us,seq,epoch FROM head WHERE id=1"
+_CLOCK = "SELECT UTC_TIMESTAMP(6),clock_us,seq,shard,epoch FROM head WHERE id=1"
 
 
 class StaleEpochError(Exception):
@@ -113,9 +113,9 @@ async def load(connection: asyncmy.Connection, shard: int, epoch: int, needs: Re
     async with asyncio.timeout(PACKET_TIMEOUT_S):
         results = await run_packet(connection, "; ".join(statements.values()))
         found = dict(zip(statements, results, strict=True))
-        ((now, clock_us, seq, epoch_now),) = found["clock"]
-        if epoch_now != epoch:
-            message = f"shard {shard} is at epoch {epoch_now}, this process has {epoch}"
+        ((now, clock_us, seq, *owner),) = found["clock"]
+        if owner != [shard, epoch]:
+            message = f"shard and epoch are {owner}, this process has {[shard, epoch]}"
             raise StaleEpochError(message)
         kept = await _load_kept(connection, found.get("keys", []))
     return _batch(shard, max(to_us(now), clock_us), seq, found, kept)

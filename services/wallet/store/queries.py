@@ -45,7 +45,7 @@ async def counterparties(shard: Shard, wallet_ids: Sequence[bytes]) -> Counterpa
     """Return currency and status of those wallets that the shard has."""
     # On the way of every transfer between shards: literals cost a tenth of the driver's binding.
     ids = id_list(wallet_ids)
-    rows: list[Any] = await shard.query(
+    rows: list[Any] = await shard.look_up(
         f"SELECT wallet_id,currency,status FROM balances WHERE wallet_id IN ({ids})"
     )
     return {

@@ -17,6 +17,8 @@ from walletkit.sql.session import open_session, run_packet
 
 READERS = 4
 """Most reading connections of a shard; further reads wait."""
+LOOK_UPS = 2
+"""More of them for looking at counterparties alone: slow reads must not hold up transfers."""
 SLOT_ACTIVE = 1
 _BROKEN = (OSError, TimeoutError, EOFError, OperationalError, InterfaceError)
 
@@ -37,7 +39,8 @@ class Shard:
         self._epoch = 0
         self._writer: asyncmy.Connection | None = None
         self._idle_readers: list[asyncmy.Connection] = []
-        self._reader_slots = asyncio.Semaphore(READERS)
+        self._reads = asyncio.Semaphore(READERS)
+        self._look_ups = asyncio.Semaphore(LOOK_UPS)
 
     async def open(self) -> None:
         """Connect, check that this is the shard, and read which slots it has and at which epoch."""
@@ -106,25 +109,39 @@ class Shard:
 
         Raise ``ServiceError`` SHARD_UNAVAILABLE.
         """
+        return await self._query(self._reads, sql, args)
+
+    async def look_up(self, sql: str) -> list[tuple[object, ...]]:
+        """Run one reading statement that a transfer waits for, beside all that only read.
+
+        Raise ``ServiceError`` SHARD_UNAVAILABLE.
+        """
+        return await self._query(self._look_ups, sql, ())
+
+    async def _query(
+        self, room: asyncio.Semaphore, sql: str, args: Sequence[object]
+    ) -> list[tuple[object, ...]]:
         try:
-            return await self._query_once(sql, args)
+            return await self._query_once(room, sql, args)
         except _BROKEN:
             self._close_idle()
         try:
-            return await self._query_once(sql, args)
+            return await self._query_once(room, sql, args)
         except _BROKEN as error:
             number = str(self.number)
             message = f"shard {number} does not answer"
             raise ServiceError("SHARD_UNAVAILABLE", message, {"shard": number}) from error
 
-    async def _query_once(self, sql: str, args: Sequence[object]) -> list[tuple[object, ...]]:
-        async with self._reader() as reader, reader.cursor() as cursor:
+    async def _query_once(
+        self, room: asyncio.Semaphore, sql: str, args: Sequence[object]
+    ) -> list[tuple[object, ...]]:
+        async with self._reader(room) as reader, reader.cursor() as cursor:
             await cursor.execute(sql, tuple(args) or None)
             return list(await cursor.fetchall())
 
     @asynccontextmanager
-    async def _reader(self) -> AsyncIterator[asyncmy.Connection]:
-        async with asyncio.timeout(PACKET_TIMEOUT_S), self._reader_slots:
+    async def _reader(self, room: asyncio.Semaphore) -> AsyncIterator[asyncmy.Connection]:
+        async with asyncio.timeout(PACKET_TIMEOUT_S), room:
             if self._idle_readers:
                 reader = self._idle_readers.pop()
             else:
