@@ -1,7 +1,7 @@
-"""Batches keep their order and retry what is safe; a stream survives its connection."""
+"""Batches keep their order; a stream survives its connection."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 import pytest
 from google.protobuf.message import Message
@@ -10,67 +10,25 @@ from guilder.client import (
     Answer,
     CallPolicy,
     DeadlineExceededError,
-    GuilderError,
     InsufficientFundsError,
     OutcomeUnknownError,
-    parse_amount,
-    transfer_request,
 )
 from guilder.client.batches import STREAM_WINDOW
-from guilder.wallet.v1.resources_pb2 import Transaction
 from guilder.wallet.v1.wallet_service_pb2 import (
     BatchTransferRequest,
     BatchTransferResponse,
     StreamTransfersRequest,
     StreamTransfersResponse,
     TransferRequest,
-    TransferResponse,
-    TransferResult,
 )
+from tests.client.batch_samples import bad, good, shown, transfers
 from tests.client.fake_wallet import QUICK, Context, FakeWallet, serving, unavailable
-from walletkit.errors import ServiceError
-from walletkit.rpc.status import to_status
-
-AMOUNT = parse_amount("1.00", "EUR")
-
-
-def transfers(count: int, start: int = 0) -> list[TransferRequest]:
-    """Make transfers whose keys are their numbers."""
-    return [
-        transfer_request("a", "b", AMOUNT, idempotency_key=str(start + number))
-        for number in range(count)
-    ]
-
-
-def good(transfer: TransferRequest) -> TransferResult:
-    """Answer a transfer; the transaction's id is its key, so that a test sees which it was."""
-    transaction = Transaction(transaction_id=transfer.idempotency_key)
-    return TransferResult(response=TransferResponse(transaction=transaction))
-
-
-def bad(reason: str) -> TransferResult:
-    """Refuse a transfer."""
-    return TransferResult(error=to_status(ServiceError(reason, "no")))
-
-
-def answer_batch(request: BatchTransferRequest) -> BatchTransferResponse:
-    """Answer all of a batch."""
-    return BatchTransferResponse(results=[good(item) for item in request.transfers])
 
 
 def answer_message(request: StreamTransfersRequest) -> StreamTransfersResponse:
     """Answer all of a stream's message."""
     results = [good(item) for item in request.transfers]
     return StreamTransfersResponse(batch_id=request.batch_id, results=results)
-
-
-def shown(outcomes: Sequence[object]) -> list[str]:
-    """Show outcomes: the key of what was made, the reason of what was not."""
-    return [
-        item.reason if isinstance(item, GuilderError) else item.transaction.transaction_id
-        for item in outcomes
-        if isinstance(item, GuilderError | TransferResponse)
-    ]
 
 
 async def test_each_transfer_has_its_outcome_in_order() -> None:
@@ -84,33 +42,6 @@ async def test_each_transfer_has_its_outcome_in_order() -> None:
         outcomes = await guilder.wallet.batch_transfer(transfers(2))
     assert shown(outcomes) == ["0", "INSUFFICIENT_FUNDS"]
     assert isinstance(outcomes[1], InsufficientFundsError)
-
-
-async def test_only_unavailable_items_are_sent_again() -> None:
-    """What met an unavailable shard goes out again with its key; decided items do not."""
-
-    def step(request: BatchTransferRequest) -> BatchTransferResponse:
-        one, _, three = request.transfers
-        results = [good(one), bad("SHARD_UNAVAILABLE"), good(three)]
-        return BatchTransferResponse(results=results)
-
-    fake = FakeWallet(step, answer_batch)
-    async with serving(fake) as guilder:
-        outcomes = await guilder.wallet.batch_transfer(transfers(3))
-    assert shown(outcomes) == ["0", "1", "2"]
-    assert [item.idempotency_key for item in fake.requests[1].transfers] == ["1"]
-
-
-async def test_items_that_stay_unavailable_are_given_back() -> None:
-    """After the policy's attempts the item's error is its outcome."""
-
-    def step(request: BatchTransferRequest) -> BatchTransferResponse:
-        return BatchTransferResponse(results=[bad("SHARD_UNAVAILABLE") for _ in request.transfers])
-
-    fake = FakeWallet(step)
-    async with serving(fake) as guilder:
-        assert shown(await guilder.wallet.batch_transfer(transfers(1))) == ["SHARD_UNAVAILABLE"]
-    assert len(fake.requests) == QUICK.max_attempts
 
 
 async def batches(count: int, size: int) -> AsyncIterator[list[TransferRequest]]:

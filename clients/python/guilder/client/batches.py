@@ -60,24 +60,45 @@ def outcome_of(result: TransferResult) -> Outcome:
 async def batch_transfer(
     method: BatchMethod, transfers: Sequence[TransferRequest], policy: CallPolicy
 ) -> list[Outcome]:
-    """Send a batch; send again, by the policy, those of it that met ``UnavailableError``."""
-    outcomes: list[Outcome] = []
+    """Send a batch; send again, by the policy, those of it that met ``UnavailableError``.
+
+    Raise a call's ``GuilderError`` only where no call was answered. Once one was, the error of a
+    later call is the outcome of the transfers that still waited.
+    """
+    outcomes: dict[int, Outcome] = {}
     waiting = list(range(len(transfers)))
+    answered = False
     for attempt in range(1, policy.max_attempts + 1):
-        request = BatchTransferRequest(transfers=[transfers[at] for at in waiting])
-        reply = await call_unary(method, request, policy)
-        fresh = [outcome_of(result) for result in reply.results]
-        if len(fresh) != len(waiting):
-            message = f"{len(waiting)} transfers were sent and {len(fresh)} answered"
-            raise GuilderError(grpc.StatusCode.INTERNAL, "INTERNAL", message)
-        outcomes = outcomes or list(fresh)
-        for at, outcome in zip(waiting, fresh, strict=True):
-            outcomes[at] = outcome
-        waiting = [at for at in waiting if isinstance(outcomes[at], UnavailableError)]
+        fresh: Sequence[Outcome]
+        try:
+            fresh = await _send_once(method, [transfers[at] for at in waiting], policy)
+            answered = True
+        except GuilderError as error:
+            is_last = attempt == policy.max_attempts or not policy.is_transient(error)
+            if is_last and not answered:
+                raise
+            fresh = [error] * len(waiting)
+        outcomes.update(zip(waiting, fresh, strict=True))
+        waiting = [at for at in waiting if _may_go_again(outcomes[at], policy)]
         if not waiting or attempt == policy.max_attempts:
             break
         await asyncio.sleep(policy.wait_seconds(attempt))
-    return outcomes
+    return [outcomes[at] for at in range(len(transfers))]
+
+
+async def _send_once(
+    method: BatchMethod, transfers: Sequence[TransferRequest], policy: CallPolicy
+) -> list[Outcome]:
+    """Make one call, as the batch counts the attempts; return an outcome for each transfer."""
+    reply = await call_unary(method, BatchTransferRequest(transfers=transfers), policy.once())
+    if len(reply.results) != len(transfers):
+        message = f"{len(transfers)} transfers were sent and {len(reply.results)} answered"
+        raise GuilderError(grpc.StatusCode.INTERNAL, "INTERNAL", message)
+    return [outcome_of(result) for result in reply.results]
+
+
+def _may_go_again(outcome: Outcome, policy: CallPolicy) -> bool:
+    return isinstance(outcome, GuilderError) and policy.is_transient(outcome)
 
 
 @dataclass(slots=True)
