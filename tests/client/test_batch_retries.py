@@ -74,11 +74,11 @@ async def test_a_later_call_that_fails_is_made_again() -> None:
 
 @pytest.mark.parametrize("step", [internal, too_few])
 async def test_a_later_call_that_fails_for_good_ends_the_batch(step: Step) -> None:
-    """An error that may not be tried again is the outcome of those that wait, at once."""
+    """An error that may not be tried again ends it; who waits keeps what was known of them."""
     fake = FakeWallet(partly, step)
     async with serving(fake) as guilder:
         outcomes = await guilder.wallet.batch_transfer(transfers(3))
-    assert shown(outcomes) == ["0", "INTERNAL", "INTERNAL"]
+    assert shown(outcomes) == ["0", "SHARD_UNAVAILABLE", "SHARD_UNAVAILABLE"]
     assert len(fake.requests) == 2
 
 

@@ -62,25 +62,26 @@ async def batch_transfer(
 ) -> list[Outcome]:
     """Send a batch; send again, by the policy, those of it that met ``UnavailableError``.
 
-    Raise a call's ``GuilderError`` only where no call was answered. Once one was, the error of a
-    later call is the outcome of the transfers that still waited.
+    Raise a call's ``GuilderError`` only where no call was answered. Once one was, the transfers
+    that still waited keep what they met last, if a later call fails.
     """
     outcomes: dict[int, Outcome] = {}
     waiting = list(range(len(transfers)))
-    answered = False
+    answered = refused = False
     for attempt in range(1, policy.max_attempts + 1):
         fresh: Sequence[Outcome]
         try:
             fresh = await _send_once(method, [transfers[at] for at in waiting], policy)
             answered = True
         except GuilderError as error:
-            is_last = attempt == policy.max_attempts or not policy.is_transient(error)
-            if is_last and not answered:
+            refused = not policy.is_transient(error)
+            if not answered and (refused or attempt == policy.max_attempts):
                 raise
-            fresh = [error] * len(waiting)
+            # A refused retry says nothing of a transfer whose outcome is unknown since before.
+            fresh = [outcomes.get(at, error) if refused else error for at in waiting]
         outcomes.update(zip(waiting, fresh, strict=True))
         waiting = [at for at in waiting if _may_go_again(outcomes[at], policy)]
-        if not waiting or attempt == policy.max_attempts:
+        if not waiting or attempt == policy.max_attempts or refused:
             break
         await asyncio.sleep(policy.wait_seconds(attempt))
     return [outcomes[at] for at in range(len(transfers))]
