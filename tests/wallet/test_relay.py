@@ -1,75 +1,15 @@
-"""Every record reaches every sink, once, in the order of commits, whatever stops or differs."""
+"""Every record reaches every sink, once, in the order of commits, whatever stops or refuses."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 import structlog
-from asyncmy.errors import IntegrityError
 
-from tests.conftest import FreshDatabases
 from tests.wallet.ingest_sink import IngestSink
+from tests.wallet.relaying import has, is_fenced, relaying, until
 from tests.wallet.shard_sql import append, query, stream_of
 from wallet.relay import feed, tail
-from wallet.relay.process import Relay
-from wallet.store.bootstrap import bootstrap
-from walletkit.chain import genesis_hash
 from walletkit.errors import ServiceError
-
-SOON_S = 10
-
-
-@pytest.fixture
-async def urls(fresh_databases: FreshDatabases) -> tuple[str, ...]:
-    """Two empty shards."""
-    await bootstrap(fresh_databases.shards)
-    return fresh_databases.shards
-
-
-@pytest.fixture
-async def sinks() -> AsyncIterator[tuple[IngestSink, IngestSink]]:
-    """Two sinks that listen."""
-    pair = (IngestSink(), IngestSink())
-    for sink in pair:
-        await sink.start()
-    yield pair
-    for sink in pair:
-        sink.free.set()
-        await sink.stop()
-
-
-@asynccontextmanager
-async def relaying(urls: tuple[str, ...], *sinks: IngestSink) -> AsyncIterator[Relay]:
-    """Run a relay for the time of the block."""
-    clients = [replace(sink.client(), name=f"sink-{n}") for n, sink in enumerate(sinks)]
-    relay = Relay(urls, clients, durable=True)
-    relay.start()
-    try:
-        yield relay
-    finally:
-        await relay.stop()
-
-
-async def until(condition: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait until something holds; fail when it does not soon."""
-    async with asyncio.timeout(SOON_S):
-        while True:
-            holds = condition()
-            if holds if isinstance(holds, bool) else await holds:
-                return
-            await asyncio.sleep(0.02)
-
-
-def has(sink: IngestSink, shard: int, count: int) -> Callable[[], bool]:
-    """Tell whether a sink has so many records of a shard."""
-    return lambda: len(sink.taken(shard)) == count
-
-
-async def is_fenced(url: str) -> bool:
-    """Tell whether a shard's slots are all fenced."""
-    return await query(url, "SELECT DISTINCT state FROM slots") == [(2,)]
 
 
 async def test_records_arrive_in_order_at_every_sink(
@@ -157,68 +97,6 @@ async def test_a_sink_that_hangs_holds_nobody(
     await healthy.stop()
     # The window of the contract is kept.
     assert healthy.most_unacknowledged <= 7
-
-
-@pytest.mark.parametrize("position", ["ahead", "other", "other at head", "other genesis"])
-async def test_a_sink_with_another_history_fences_the_shard(
-    urls: tuple[str, ...], sinks: tuple[IngestSink, IngestSink], position: str
-) -> None:
-    """No writer goes on; the other shard and the other sink are not concerned."""
-    stray, sane = sinks
-    await append(urls[0], 5)
-    await append(urls[1], 3)
-    hashes = [genesis_hash(0), *[hash_ for _, hash_ in await stream_of(urls[0])]]
-    stray.hashes[0] = {
-        "ahead": [*hashes, bytes(32)],
-        "other": [*hashes[:3], bytes(32)],
-        "other at head": [*hashes[:5], bytes(32)],
-        "other genesis": [genesis_hash(1)],
-    }[position]
-    before = len(stray.hashes[0])
-    with structlog.testing.capture_logs() as lines:
-        async with relaying(urls, stray, sane):
-            await until(lambda: is_fenced(urls[0]))
-            await until(has(sane, 0, 5))
-            await until(has(sane, 1, 3))
-            await until(has(stray, 1, 3))
-            with pytest.raises(IntegrityError):
-                await append(urls[0], 1)
-    assert len(stray.hashes[0]) == before
-    assert not await is_fenced(urls[1])
-    assert await query(urls[0], "SELECT seq,epoch FROM head") == [(5, 2)]
-    (line,) = [line for line in lines if line["log_level"] == "critical"]
-    assert (line["shard"], line["sink"], line["head_seq"]) == (0, "sink-0", 5)
-    assert line["sink_seq"] == before - 1
-
-
-async def test_a_fenced_shard_is_not_fenced_again(
-    urls: tuple[str, ...], sinks: tuple[IngestSink, IngestSink]
-) -> None:
-    """A relay that comes later finds it fenced; the epoch says how often it happened."""
-    sinks[0].hashes[0] = [genesis_hash(0), bytes(32)]
-    for _ in range(2):
-        with structlog.testing.capture_logs() as lines:
-            async with relaying(urls[:1], sinks[0]):
-                await until(lambda: any("fenced_now" in line for line in lines))
-    assert await query(urls[0], "SELECT epoch FROM head") == [(2,)]
-
-
-async def test_a_shard_that_lost_records_while_relaying_is_fenced(
-    urls: tuple[str, ...], sinks: tuple[IngestSink, IngestSink]
-) -> None:
-    """A failover to a database that lacks the last records shows as soon as it is read anew."""
-    await append(urls[0], 10)
-    history = "SELECT seq,prev_hash,hash FROM outbox WHERE seq=8"
-    async with relaying(urls[:1], sinks[0]):
-        await until(has(sinks[0], 0, 10))
-        ((seq, prev_hash, hash_),) = await query(urls[0], history)
-        await query(
-            urls[0],
-            "DELETE FROM outbox WHERE seq>8;"
-            f"UPDATE head SET seq={seq},prev_hash=x'{prev_hash.hex()}',hash=x'{hash_.hex()}'",
-        )
-        await append(urls[0], 4)
-        await until(lambda: is_fenced(urls[0]))
 
 
 async def test_a_refusal_is_reported_and_tried_again(

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import NoReturn
 
 import grpc
 import grpc.aio
@@ -31,8 +32,8 @@ _ASKED_ANEW = "RECORD_GAP"
 """A sink that lost its last moments says so and is further back: the next opening tells where."""
 
 
-class FencedError(Exception):
-    """The sink has what the shard has not: the shard is fenced, and this feed stays stopped."""
+class HistoryError(Exception):
+    """The sink has what the shard has not: nothing is sent until one of them was put right."""
 
 
 class Feed:
@@ -48,14 +49,14 @@ class Feed:
         self._log = structlog.get_logger().bind(shard=outbox.shard, sink=sink.name)
 
     async def run(self) -> None:
-        """Feed the sink for ever; return only where the shard had to be fenced."""
+        """Feed the sink for ever, also after an operator put right what stopped it."""
         while True:
             pause = 0.0
             stream = Stream(self._sink, self._outbox.shard)
             try:
                 await self._feed(stream)
-            except FencedError:
-                return
+            except HistoryError:
+                pause = REFUSED_RETRY_S
             except TailLostError:
                 self._log.info("shard was read anew: verifying")
             except Exception as error:  # noqa: BLE001  # one feed's trouble must not end the others
@@ -117,8 +118,9 @@ class Feed:
     async def _verify(self, sink: Position) -> Position:
         """Compare the sink's position with the shard, and return the shard's head.
 
-        Raise ``PurgedError``, or fence the shard and raise ``FencedError``. Before that the shard
-        is looked at twice, the second time over a new session, so that there is no false alarm.
+        Raise ``PurgedError``, or ``HistoryError`` after fencing the shard where this sink may.
+        Before that the shard is looked at twice, the second time over a new session, so that there
+        is no false alarm.
         """
         standing, head = await self._outbox.compare(sink)
         if standing in {Standing.AHEAD, Standing.DIFFERENT}:
@@ -128,26 +130,36 @@ class Feed:
         if standing is Standing.PURGED:
             raise PurgedError(f"the sink has {sink.seq}, and what follows is purged")
         if standing is not Standing.IN_ORDER:
-            await self._fence(standing, sink, head)
+            await self._diverge(standing, sink, head)
         return head
 
-    async def _fence(self, standing: Standing, sink: Position, head: Position) -> None:
+    async def _diverge(self, standing: Standing, sink: Position, head: Position) -> NoReturn:
+        """Fence where the sink may, log it once until it changes, and raise ``HistoryError``."""
+        fenced_now = self._sink.may_fence and await self._fence(standing)
+        # Without the head: a shard that is not fenced moves on, and that is no news.
+        found = repr((standing, sink))
+        if fenced_now or found != self._reported:
+            self._reported = found
+            self._log.critical(
+                "shard fenced: a sink has another history"
+                if self._sink.may_fence
+                else "sink has another history: it gets nothing, the shard goes on",
+                standing=standing.value,
+                fenced_now=fenced_now,
+                sink_seq=sink.seq,
+                sink_hash=sink.hash.hex(),
+                head_seq=head.seq,
+                head_hash=head.hash.hex(),
+            )
+        raise HistoryError
+
+    async def _fence(self, standing: Standing) -> bool:
         try:
-            fenced_now = await self._outbox.fence()
+            return await self._outbox.fence()
         except Exception as error:
             # The feed starts over, and comes back here.
             self._log.critical("fencing failed", standing=standing.value, error=repr(error))
             raise
-        self._log.critical(
-            "shard fenced: a sink has another history",
-            standing=standing.value,
-            fenced_now=fenced_now,
-            sink_seq=sink.seq,
-            sink_hash=sink.hash.hex(),
-            head_seq=head.seq,
-            head_hash=head.hash.hex(),
-        )
-        raise FencedError
 
     def _pause_after(self, error: Exception) -> float:
         """Log a failure, once until it changes, and return for how long to wait."""

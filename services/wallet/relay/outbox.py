@@ -121,9 +121,10 @@ class Outbox:
         return Standing.IN_ORDER, head
 
     async def fence(self) -> bool:
-        """Stop every writer of this shard: its slots are FENCED and its epoch moves on, for good.
+        """Stop every writer of this shard: its slots are FENCED and its epoch moves on.
 
-        Return False where it was fenced already. Locks slots before ``head``, as writers do.
+        That lasts until an operator makes the slots active again. Return False where it was fenced
+        already. Locks slots before ``head``, as writers do.
         """
         count = f"SELECT COUNT(*),COALESCE(SUM(state<>{SLOT_FENCED}),0) FROM slots"  # noqa: S608
         ((slots, unfenced),) = (await self._run(count))[0]

@@ -48,20 +48,27 @@ class Sink:
     channel: grpc.aio.Channel
     ingest: Any
     request: Any
+    may_fence: bool
+    """Whether its position may stop a shard: only for a sink that must hold all that is true."""
 
 
 def ledger(address: str) -> Sink:
     """Describe the ledger; it is connected when it is needed."""
     channel = _channel(address)
     stub = ledger_service_pb2_grpc.LedgerServiceStub(channel)
-    return Sink("ledger", channel, stub.Ingest, ledger_service_pb2.IngestRequest)
+    request = ledger_service_pb2.IngestRequest
+    return Sink("ledger", channel, stub.Ingest, request, may_fence=True)
 
 
 def notify(address: str) -> Sink:
-    """Describe notify; it is connected when it is needed."""
+    """Describe notify; it is connected when it is needed.
+
+    It may not fence: its position lies in Redis, and a wrong number there must not stop money.
+    """
     channel = _channel(address)
     stub = notify_service_pb2_grpc.NotifyServiceStub(channel)
-    return Sink("notify", channel, stub.Ingest, notify_service_pb2.IngestRequest)
+    request = notify_service_pb2.IngestRequest
+    return Sink("notify", channel, stub.Ingest, request, may_fence=False)
 
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
