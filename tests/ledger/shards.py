@@ -4,8 +4,10 @@ Shares no code with the ledger, so that it can judge it.
 """
 
 from dataclasses import dataclass, field
+from typing import cast
 
 from guilder.events.v1 import record_pb2 as events
+from guilder.wallet.v1 import resources_pb2 as res
 from guilder.wallet.v1 import wallet_audit_service_pb2 as audit
 from walletkit.chain import genesis_hash, next_hash
 from walletkit.ids import SystemKind, is_system, new_id, system_wallet_id
@@ -23,6 +25,7 @@ class Wallet:
     currency: str
     posted: int = 0
     version: int = 1
+    status: events.WalletStatus.ValueType = events.WALLET_STATUS_ACTIVE
 
 
 @dataclass
@@ -63,6 +66,7 @@ class Shard:
         """Freeze, unfreeze or close a wallet in the batch."""
         wallet = self.wallets[wallet_id]
         wallet.version += 1
+        wallet.status = status
         kinds = {
             events.WALLET_STATUS_FROZEN: events.WALLET_CHANGE_KIND_FROZEN,
             events.WALLET_STATUS_ACTIVE: events.WALLET_CHANGE_KIND_UNFROZEN,
@@ -162,6 +166,7 @@ class Shard:
                     currency_code=wallet.currency,
                     posted_minor=wallet.posted,
                     version=wallet.version,
+                    status=cast("res.WalletStatus.ValueType", wallet.status),
                 )
             parts.append(part)
         end = audit.StreamBalancesResponse(complete=True)

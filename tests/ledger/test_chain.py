@@ -15,7 +15,7 @@ from tests.ledger.proofs import (
 )
 from tests.ledger.running import Running
 from tests.ledger.shards import Shard, postings_of
-from walletkit.ids import new_id
+from walletkit.ids import format_id, new_id
 
 CHAIN_FAULTS = {
     "a changed byte": (
@@ -119,6 +119,18 @@ async def test_one_changed_byte_is_told_by_its_record(running: Running, world: W
     assert reply.difference_count < 10
 
 
+async def put_instead(running: Running, forged: Shard) -> None:
+    """Put another chain in the place of the shard's, as who has the database could."""
+    await running.sql("DELETE FROM records WHERE shard=0")
+    for record in forged.records:
+        time_us = events.Record.FromString(record.payload).time_us
+        values = [record.prev_hash, record.hash, record.payload]
+        prev_hash, hash_, payload = (f"x'{value.hex()}'" for value in values)
+        await running.sql(
+            f"INSERT INTO records VALUES (0,{record.seq},{prev_hash},{hash_},{time_us},{payload})"
+        )
+
+
 async def test_a_forged_record_is_found_by_replay(running: Running, world: World) -> None:
     """Hashes all the way up can be forged with the database; the balances then no longer follow."""
     forged = Shard(0)
@@ -130,17 +142,30 @@ async def test_a_forged_record_is_found_by_replay(running: Running, world: World
     forged.records.append(forged.seal(first.SerializeToString()))
     forged.transfer(ann, forged.world(), 20)
     forged.commit()
-    await running.sql("DELETE FROM records WHERE shard=0")
-    for record in forged.records:
-        time_us = events.Record.FromString(record.payload).time_us
-        values = [record.prev_hash, record.hash, record.payload]
-        prev_hash, hash_, payload = (f"x'{value.hex()}'" for value in values)
-        await running.sql(
-            f"INSERT INTO records VALUES (0,{record.seq},{prev_hash},{hash_},{time_us},{payload})"
-        )
+    await put_instead(running, forged)
     reply = await chain(running)
     replayed = [d for d in reply.differences if d.kind == Kind.DIFFERENCE_KIND_REPLAY]
     assert [(d.seq, d.expected, d.actual) for d in replayed] == [(1, "50", "60"), (2, "40", "30")]
+
+
+async def test_a_debit_of_a_frozen_wallet_is_found_by_replay(
+    running: Running, world: World
+) -> None:
+    """Each balance follows from the one before, yet the wallet could not pay; a leg could land."""
+    forged = Shard(0)
+    ann = forged.create()
+    forged.transfer(forged.world(), ann, 50)
+    forged.change(ann, events.WALLET_STATUS_FROZEN)
+    forged.commit()
+    forged.land(new_id(1), events.Intent(destination=ann, currency_code="EUR", amount_minor=7))
+    forged.transfer(ann, forged.world(), 20)
+    forged.commit()
+    await put_instead(running, forged)
+    reply = await chain(running)
+    replayed = [d for d in reply.differences if d.kind == Kind.DIFFERENCE_KIND_REPLAY]
+    assert [(d.seq, d.wallet_id, d.expected) for d in replayed] == [
+        (2, format_id(ann), "no debit of a frozen wallet")
+    ]
 
 
 async def test_chains_verify_while_records_come_in(running: Running) -> None:

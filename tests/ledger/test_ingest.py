@@ -161,6 +161,22 @@ async def test_a_record_that_contradicts_the_journal_is_refused_whole(running: R
     assert await verified(running, shard)
 
 
+async def test_a_debit_of_a_frozen_wallet_is_refused(running: Running) -> None:
+    """Only a leg that was on its way still lands; the record with the debit is not kept."""
+    shard = Shard(0)
+    ann = shard.create()
+    shard.transfer(shard.world(), ann, 50)
+    shard.change(ann, events.WALLET_STATUS_FROZEN)
+    shard.commit()
+    shard.land(new_id(1), events.Intent(destination=ann, currency_code="EUR", amount_minor=7))
+    shard.commit()
+    await running.take(shard)
+    shard.transfer(ann, shard.world(), 20)
+    shard.commit()
+    assert await running.refused(0, shard.records) == "JOURNAL_MISMATCH"
+    assert (await running.ingest(0, []))[0].seq == 2
+
+
 async def test_an_unknown_format_stops_the_stream(running: Running) -> None:
     """A record of a newer format is never skipped."""
     shard = busy_shard(records=2)

@@ -46,35 +46,41 @@ def reread(message: events.Record) -> Record:
     return decode(message.SerializeToString())
 
 
+_FROZEN, _THAWED = events.WALLET_STATUS_FROZEN, events.WALLET_STATUS_ACTIVE
 MOVES = ("deposit", "withdraw", "transfer", "create", "freeze", "unfreeze", "send", "land")
 
 
 def play(shard: Shard, moves: list[tuple[str, int, int, int]]) -> None:
-    """Let a shard do what a list of numbers says."""
-    away = new_id(1)
+    """Let a shard do what a list of numbers says; what a frozen wallet can't do is left out."""
     for kind, first, second, amount in moves:
         if kind == "create" or len(shard.wallets) < 2:
             shard.create()
             continue
         ids = list(shard.wallets)
         source, destination = ids[first % len(ids)], ids[second % len(ids)]
-        if kind == "deposit":
-            shard.transfer(shard.world(), source, amount)
-        elif kind == "withdraw":
-            shard.transfer(source, shard.world(), amount)
-        elif kind == "send":
-            shard.send(source, away, amount)
-        elif kind == "land":
+        frozen = shard.wallets[source].status == events.WALLET_STATUS_FROZEN
+        if kind == "land":
             intent = events.Intent(
                 leg=0, destination=source, currency_code="EUR", amount_minor=amount
             )
             shard.land(new_id(1), intent)
-        elif kind == "freeze":
-            shard.change(source, events.WALLET_STATUS_FROZEN)
-        elif kind == "unfreeze":
-            shard.change(source, events.WALLET_STATUS_ACTIVE)
-        elif source != destination:
-            shard.transfer(source, destination, amount)
+        elif kind in ("freeze", "unfreeze"):
+            if frozen == (kind == "unfreeze"):
+                shard.change(source, _THAWED if frozen else _FROZEN)
+        elif not frozen:
+            pay(shard, kind, source, destination, amount)
+
+
+def pay(shard: Shard, kind: str, source: bytes, destination: bytes, amount: int) -> None:
+    """Move money from or to a wallet that is not frozen."""
+    if kind == "deposit":
+        shard.transfer(shard.world(), source, amount)
+    elif kind == "withdraw":
+        shard.transfer(source, shard.world(), amount)
+    elif kind == "send":
+        shard.send(source, new_id(1), amount)
+    elif source != destination and shard.wallets[destination].status != _FROZEN:
+        shard.transfer(source, destination, amount)
 
 
 AMOUNTS = st.one_of(
@@ -168,12 +174,13 @@ def test_a_posting_makes_two_entries() -> None:
 
 
 def test_postings_and_changes_of_one_batch_interleave() -> None:
-    """A wallet is created, paid, frozen, still credited, unfrozen and pays, all in one record."""
+    """A wallet is created, paid, frozen, a leg lands, unfrozen and pays, all in one record."""
     shard, books = Shard(), Books()
     ann, bob = shard.create(), shard.create()
     shard.transfer(shard.world(), ann, 50)
     shard.change(ann, events.WALLET_STATUS_FROZEN)
-    shard.transfer(shard.world(), ann, 5)
+    leg = events.Intent(leg=0, destination=ann, currency_code="EUR", amount_minor=5)
+    shard.land(new_id(1), leg)
     shard.change(ann, events.WALLET_STATUS_ACTIVE)
     shard.transfer(ann, bob, 55)
     shard.change(ann, events.WALLET_STATUS_CLOSED)
@@ -290,6 +297,103 @@ def test_a_closed_wallet_takes_nothing() -> None:
     shard.commit()
     with pytest.raises(JournalMismatchError):
         books.add(reread(message_of(shard)))
+
+
+def _debit(shard: Shard, ann: bytes, bob: bytes) -> None:
+    shard.transfer(ann, bob, 1)
+
+
+def _withdrawal(shard: Shard, ann: bytes, _: bytes) -> None:
+    shard.transfer(ann, shard.world(), 1)
+
+
+def _sending(shard: Shard, ann: bytes, _: bytes) -> None:
+    shard.send(ann, new_id(1), 1)
+
+
+def _credit(shard: Shard, ann: bytes, bob: bytes) -> None:
+    shard.transfer(bob, ann, 1)
+
+
+def _deposit(shard: Shard, ann: bytes, _: bytes) -> None:
+    shard.transfer(shard.world(), ann, 1)
+
+
+def _debit_by_a_leg(shard: Shard, ann: bytes, bob: bytes) -> None:
+    intent = events.Intent(leg=0, destination=bob, currency_code="EUR", amount_minor=1)
+    wallet = shard.wallets[ann]
+    wallet.version += 1
+    shard.land(new_id(1), intent).postings.add(
+        source=ann,
+        destination=shard.system_id(SystemKind.SUSPENSE),
+        currency_code="EUR",
+        amount_minor=1,
+        source_posted_after=wallet.posted - 1,
+        source_version=wallet.version,
+    )
+
+
+@pytest.mark.parametrize("apart", [True, False])
+@pytest.mark.parametrize(
+    ("move", "expected"),
+    [
+        *((move, "no debit") for move in (_debit, _withdrawal, _sending, _debit_by_a_leg)),
+        *((move, "no credit") for move in (_credit, _deposit)),
+    ],
+)
+def test_a_frozen_wallet_neither_pays_nor_is_paid(
+    move: Callable[[Shard, bytes, bytes], None], expected: str, *, apart: bool
+) -> None:
+    """Whether it was frozen in a record before or earlier in the same one."""
+    shard, books, ann, bob = two_wallets()
+    shard.transfer(shard.world(), bob, 50)
+    shard.change(ann, _FROZEN)
+    if apart:
+        shard.commit()
+        books.add(reread(message_of(shard)))
+    move(shard, ann, bob)
+    shard.change(ann, _THAWED)
+    shard.commit()
+    with pytest.raises(JournalMismatchError) as refused:
+        books.add(reread(message_of(shard)))
+    mismatch = refused.value.mismatch
+    assert (mismatch.wallet_id, mismatch.what) == (ann, "status")
+    assert mismatch.expected.startswith(f"{expected} of a frozen wallet")
+
+
+def test_what_was_decided_before_a_freeze_still_lands() -> None:
+    """A credit of another shard and a return, in the record of the freeze and in the next."""
+    shard, books, ann, _ = two_wallets()
+    shard.change(ann, _FROZEN)
+    for leg in (0, 128):
+        intent = events.Intent(leg=leg, destination=ann, currency_code="EUR", amount_minor=7)
+        shard.land(new_id(1), intent)
+        shard.commit()
+        books.add(reread(message_of(shard)))
+    assert (books.accounts[ann].posted, books.accounts[ann].status) == (114, _FROZEN)
+
+
+def test_postings_before_a_freeze_in_its_record_stand() -> None:
+    """Their versions are below the freeze's, wherever the record has them."""
+    shard, books, ann, bob = two_wallets()
+    shard.transfer(ann, bob, 60)
+    shard.change(ann, _FROZEN)
+    shard.commit()
+    books.add(reread(message_of(shard)))
+    assert (books.accounts[ann].posted, books.accounts[ann].status) == (40, _FROZEN)
+
+
+@pytest.mark.parametrize("status", [_THAWED, 0, 4])
+def test_a_change_leads_to_another_status(status: int) -> None:
+    """Nothing is unfrozen that is active, and no status is unknown."""
+    shard, books, ann, _ = two_wallets()
+    shard.change(ann, _FROZEN)
+    shard.commit()
+    message = message_of(shard)
+    message.wallet_changes[0].status = status  # type: ignore[assignment]  # any number goes
+    with pytest.raises(JournalMismatchError) as refused:
+        books.add(reread(message))
+    assert refused.value.mismatch.expected == "FROZEN or CLOSED"
 
 
 def test_a_replay_goes_on_after_a_mismatch() -> None:

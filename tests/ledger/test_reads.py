@@ -106,6 +106,7 @@ def history() -> tuple[Shard, bytes]:
                 shard.transfer(shard.world(), wallet, rng.randrange(1, 100))
             if rng.random() < 0.3:
                 shard.change(wallet, events.WALLET_STATUS_FROZEN)
+                shard.change(wallet, events.WALLET_STATUS_ACTIVE)
             shard.commit()
         shard.time_us += day * DAY_US
     return shard, wallet

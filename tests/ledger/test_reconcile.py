@@ -15,7 +15,7 @@ from tests.ledger.proofs import (
 )
 from tests.ledger.running import Running, reason_of
 from tests.ledger.shards import Shard
-from walletkit.ids import new_id
+from walletkit.ids import format_id, new_id
 
 
 def snapshot_faults(world: World) -> dict[str, tuple[Spoil, set[str]]]:
@@ -49,6 +49,8 @@ def snapshot_faults(world: World) -> dict[str, tuple[Spoil, set[str]]]:
     return {
         "posted": (balance("posted_minor", 1), {"BALANCE", "SUM"}),
         "version": (balance("version", 1), {"BALANCE"}),
+        "status": (balance("status", 1), {"WALLET"}),
+        "status that there is not": (balance("status", 7), {"WALLET"}),
         "held": (balance("held_minor", 1), {"HOLD"}),
         "overdrawn": (balance("overdraft_limit_minor", -1_000_000), {"NEGATIVE", "BALANCE"}),
         "credit that no record grants": (balance("overdraft_limit_minor", 1), {"BALANCE"}),
@@ -79,6 +81,48 @@ async def test_each_difference_between_wallet_and_journal_is_found(
     assert kinds(reply) == {"BALANCE"}
     (difference,) = reply.differences
     assert int(difference.expected) == int(difference.actual) + 1
+
+
+async def test_a_status_that_no_record_gave_is_found(running: Running, world: World) -> None:
+    """Without it a row could be thawed, or a wallet closed, and nothing would tell."""
+    ann = world.ann
+    await running.sql(f"UPDATE accounts SET status=2 WHERE wallet_id=x'{ann.hex()}'")
+    reply = await reconcile(running)
+    assert kinds(reply) == {"WALLET"}
+    (difference,) = reply.differences
+    assert (difference.wallet_id, difference.expected, difference.actual) == (
+        *(format_id(ann), "FROZEN", "ACTIVE"),
+    )
+
+
+async def test_a_status_is_compared_as_of_the_snapshot(running: Running, world: World) -> None:
+    """Frozen, thawed or closed afterwards: what the first change says was before must be there."""
+    home = world.home
+    (carl,) = [id_ for id_ in home.wallets if id_ != world.ann]
+    home.transfer(home.world(), dora := home.create(), 5)
+    home.transfer(dora, home.world(), 5)
+    home.commit()
+    before = home.snapshot()
+    home.change(world.ann, events.WALLET_STATUS_FROZEN)
+    home.change(world.ann, events.WALLET_STATUS_ACTIVE)
+    home.change(carl, events.WALLET_STATUS_ACTIVE)
+    home.commit()
+    home.change(carl, events.WALLET_STATUS_FROZEN)
+    home.change(dora, events.WALLET_STATUS_CLOSED)
+    home.commit()
+    await running.take(home)
+    running.wallets.snapshots[0] = before
+    assert not kinds(await reconcile(running))
+    for part in before:
+        for balance in part.balances:
+            others = {world.ann: 2, carl: 1, dora: 3}
+            balance.status = others[balance.wallet_id]  # type: ignore[assignment]  # a number
+    reply = await reconcile(running)
+    assert {(d.wallet_id, d.expected, d.actual) for d in reply.differences} == {
+        (format_id(world.ann), "ACTIVE", "FROZEN"),
+        (format_id(carl), "FROZEN", "ACTIVE"),
+        (format_id(dora), "ACTIVE or FROZEN", "CLOSED"),
+    }
 
 
 async def test_a_snapshot_is_compared_at_exactly_its_seq(running: Running, world: World) -> None:

@@ -10,6 +10,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from guilder.wallet.v1 import resources_pb2 as res
 from guilder.wallet.v1 import wallet_audit_service_pb2 as pb
 from guilder.wallet.v1 import wallet_audit_service_pb2_grpc as pb_grpc
 from tests.conftest import FreshDatabases
@@ -122,6 +123,7 @@ async def test_everything_is_shown_in_order(urls: tuple[str, ...], stub: Stub) -
         currency_code="EUR",
         posted_minor=1_000,
         overdraft_limit_minor=500_000,
+        status=res.WALLET_STATUS_ACTIVE,
     )
     (world,) = [wallet for part in parts for wallet in part.system_wallets]
     assert world.wallet_id == system_wallet_id(SystemKind.WORLD, 0, "EUR")
@@ -130,6 +132,15 @@ async def test_everything_is_shown_in_order(urls: tuple[str, ...], stub: Stub) -
     intents = [intent for part in parts for intent in part.intents]
     assert [(i.transaction_id, i.leg) for i in intents] == [leg[:2] for leg in legs]
     assert parts[-1] == pb.StreamBalancesResponse(complete=True)
+
+
+async def test_a_status_is_shown_as_it_stands(urls: tuple[str, ...], stub: Stub) -> None:
+    """A planted one too, even a number that is none: who compares must see it."""
+    ids = await fill(urls[0], 3)
+    for id_, status in zip(ids, (2, 3, 9), strict=True):
+        await query(urls[0], f"UPDATE balances SET status={status} WHERE wallet_id={literal(id_)}")
+    balances = [balance for part in await read(stub, 0) for balance in part.balances]
+    assert [balance.status for balance in balances] == [2, 3, 9]
 
 
 async def test_a_snapshot_is_of_one_moment_while_writers_run(

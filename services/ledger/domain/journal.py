@@ -128,7 +128,8 @@ class _Scribe:
     def write_customer(self, wallet_id: bytes, moves: list[_Move]) -> None:
         """Write a customer's entries.
 
-        Versions must be consecutive, each balance follow from the one before.
+        Versions must be consecutive, each balance follow from the one before, and the status at
+        that version allow the posting.
 
         Postings and changes of one batch may interleave, so their versions give the order.
         """
@@ -151,8 +152,9 @@ class _Scribe:
                 status = change.status
                 continue
             posted += delta
-            if posted != after or currency != name or status == _CLOSED:
-                self._report_posting(wallet_id, tx_id, (posted, name), (after, currency), status)
+            if posted != after or currency != name or status != _ACTIVE:
+                move = (posted, name), (after, currency)
+                self._report_posting(wallet_id, tx_id, *move, _refusal(status, delta, n))
                 posted = after
             if delta < 0:
                 debited -= delta
@@ -193,8 +195,10 @@ class _Scribe:
             self.report(change.wallet_id, _NONE, "version at creation", 1, change.version)
         if change.status == _CLOSED and posted != 0:
             self.report(change.wallet_id, _NONE, "balance when closed", 0, posted)
-        if status == _CLOSED:
-            self.report(change.wallet_id, _NONE, "status", "closed for good", change.status)
+        allowed = _FIRST if change.created else _NEXT.get(status, _NONE_AFTER)
+        if change.status not in allowed:
+            expected = " or ".join(item.name for item in allowed) or "closed for good"
+            self.report(change.wallet_id, _NONE, "status", expected, change.status)
 
     def _report_posting(
         self,
@@ -202,14 +206,38 @@ class _Scribe:
         tx_id: bytes,
         expected: tuple[int, str],
         stated: tuple[int, str],
-        status: int,
+        refusal: str,
     ) -> None:
-        if status == _CLOSED:
-            self.report(wallet_id, tx_id, "status", "no posting of a closed wallet", "a posting")
+        if refusal:
+            self.report(wallet_id, tx_id, "status", refusal, "a posting")
         if stated[1] != expected[1]:
             self.report(wallet_id, tx_id, "currency of a posting", expected[1], stated[1])
         if stated[0] != expected[0]:
             self.report(wallet_id, tx_id, "balance-after", expected[0], stated[0])
 
 
+def _refusal(status: int, delta: int, n: int) -> str:
+    """Say why a wallet can't take a posting; empty if it can.
+
+    A credit that was decided before the freeze still lands: only a landed leg's ``n`` is negative.
+    """
+    if status == _ACTIVE:
+        return ""
+    if status != _FROZEN:
+        return "no posting of a closed wallet"
+    if delta < 0:
+        return "no debit of a frozen wallet"
+    return "no credit of a frozen wallet but a landed leg" if n >= 0 else ""
+
+
+_FIRST = (Status.ACTIVE,)
+_NONE_AFTER: tuple[Status, ...] = ()
+# Reconcile relies on it: from a change it tells what the status was before.
+_NEXT: dict[int, tuple[Status, ...]] = {
+    Status.ACTIVE: (Status.FROZEN, Status.CLOSED),
+    Status.FROZEN: (Status.ACTIVE, Status.CLOSED),
+    Status.CLOSED: _NONE_AFTER,
+}
+_ACTIVE = int(Status.ACTIVE)
+_FROZEN = int(Status.FROZEN)
 _CLOSED = int(Status.CLOSED)

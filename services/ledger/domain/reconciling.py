@@ -5,11 +5,18 @@ from typing import NamedTuple
 
 from ledger.domain.account import Account
 from ledger.domain.findings import Findings, Kind
-from ledger.domain.record import Leg, Record, Side
+from ledger.domain.record import Change, Leg, Record, Side, Status
 
 LegKey = tuple[bytes, int]
 OpenLeg = tuple[str, int, bytes]
 """Currency, amount in minor units, destination."""
+
+_OPEN = -1
+"""Active or frozen: which of them a wallet was, its closing does not say."""
+
+_STATUS_NAMES = {int(status): status.name for status in Status} | {_OPEN: "ACTIVE or FROZEN"}
+_STATUS_BEFORE: dict[int, int] = {Status.FROZEN: Status.ACTIVE, Status.ACTIVE: Status.FROZEN}
+"""By the status after a change that is no closing: the journal takes none that changes nothing."""
 
 
 class Held(NamedTuple):
@@ -21,6 +28,7 @@ class Held(NamedTuple):
     held: int
     overdraft_limit: int
     version: int
+    status: int
 
 
 class Later:
@@ -33,6 +41,7 @@ class Later:
         """Legs closed after the seq that were sent before it."""
         self._deltas: dict[bytes, int] = {}
         self._versions: dict[bytes, int] = {}
+        self._first_changes: dict[bytes, Change] = {}
 
     def add(self, record: Record) -> None:
         """Add one record; in order."""
@@ -44,6 +53,9 @@ class Later:
             self._touch(change.wallet_id, 0, change.version)
             if change.created:
                 self.created.add(change.wallet_id)
+            first = self._first_changes.setdefault(change.wallet_id, change)
+            if change.version < first.version:
+                self._first_changes[change.wallet_id] = change
         self.sent |= {_key(leg) for leg in record.legs if leg.side == Side.SENT}
         self.closed |= {_key(leg) for leg in record.legs if leg.side == Side.CLOSED} - self.sent
 
@@ -51,7 +63,9 @@ class Later:
         """Return the account as it was at the seq; a system wallet's version is not told back."""
         posted = account.posted - self._deltas.get(wallet_id, 0)
         version = self._versions.get(wallet_id, account.version + 1) - 1
-        return account._replace(posted=posted, version=version)
+        change = self._first_changes.get(wallet_id)
+        status = account.status if change is None else _STATUS_BEFORE.get(change.status, _OPEN)
+        return account._replace(posted=posted, version=version, status=status)
 
     def _touch(self, wallet_id: bytes, delta: int, version: int) -> None:
         self._deltas[wallet_id] = self._deltas.get(wallet_id, 0) + delta
@@ -108,6 +122,17 @@ class Comparison:
             if expected != actual:
                 text = f"{name} of the shard is not the journal's"
                 self.findings.add(Kind.BALANCE, text, expected, actual, wallet_id=id_)
+        self._status(wallet, booked.status)
+
+    def _status(self, wallet: Held, booked: int) -> None:
+        """Compare the status: it alone says whether the wallet may pay."""
+        fits = wallet.status == booked
+        if booked == _OPEN:
+            fits = wallet.status in (Status.ACTIVE, Status.FROZEN)
+        if not fits:
+            text = "status of the shard is not the journal's"
+            expected, actual = _status_text(booked), _status_text(wallet.status)
+            self.findings.add(Kind.WALLET, text, expected, actual, wallet_id=wallet.wallet_id)
 
     def system(self, held: dict[bytes, tuple[str, int]], booked: dict[bytes, Account]) -> None:
         """Compare the system wallets; one that is missing holds nothing."""
@@ -142,6 +167,10 @@ class Comparison:
 def leg_text(leg: OpenLeg | None) -> str:
     """Show an open leg to a person."""
     return "none" if leg is None else f"{leg[1]} {leg[0]} to {leg[2].hex()}"
+
+
+def _status_text(status: int) -> str:
+    return _STATUS_NAMES.get(status, str(status))
 
 
 def _key(leg: Leg) -> LegKey:

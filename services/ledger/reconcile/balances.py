@@ -185,7 +185,7 @@ async def _compare(
 def _held(balance: wallet.SnapshotBalance) -> Held:
     return Held(
         *(balance.wallet_id, balance.currency_code, balance.posted_minor, balance.held_minor),
-        *(balance.overdraft_limit_minor, balance.version),
+        *(balance.overdraft_limit_minor, balance.version, balance.status),
     )
 
 

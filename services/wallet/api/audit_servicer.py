@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import grpc.aio
 
+from guilder.wallet.v1 import resources_pb2 as res
 from guilder.wallet.v1 import wallet_audit_service_pb2 as pb
 from guilder.wallet.v1 import wallet_audit_service_pb2_grpc as pb_grpc
 from wallet.store.snapshot import (
@@ -82,6 +83,8 @@ def _balance(row: BalanceRow) -> pb.SnapshotBalance:
         held_minor=row.held,
         overdraft_limit_minor=row.overdraft_limit,
         version=row.version,
+        # Unchecked: a number that is no status is for the auditor to find.
+        status=cast("res.WalletStatus.ValueType", row.status),
     )
 
 

@@ -34,6 +34,7 @@ class BalanceRow(NamedTuple):
     held: int
     overdraft_limit: int
     version: int
+    status: int
 
 
 class SystemRow(NamedTuple):
