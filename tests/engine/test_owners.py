@@ -1,10 +1,12 @@
 """Who may write a shard: epochs, fences, slots."""
 
+import asyncio
+
 import pytest
 
 from tests.engine.faulty_shard import Point
 from tests.engine.world import World, again, posted, reason, run_sql, until
-from wallet.engine import router
+from wallet.engine import group_commit, router
 from wallet.engine.router import SlotMapError
 from walletkit.errors import ServiceError
 from walletkit.sql.session import DUPLICATE_KEY, Rows
@@ -56,6 +58,8 @@ async def test_fenced_slots_are_unavailable_until_they_are_free(own_world: World
     assert reason(await own_world.do(own_world.transfer(near, near_too))) == "SHARD_UNAVAILABLE"
     with pytest.raises(ServiceError, match="does not answer"):
         await own_world.do(own_world.transfer(near, near_too))
+    await asyncio.sleep(2 * group_commit.PROBE_S)
+    assert not own_world.router.loops[0].up
     await own_world.sql(0, "UPDATE slots SET state=1 WHERE slot=5")
     await until(lambda: own_world.router.loops[0].up)
     posted(await own_world.do(own_world.transfer(near, near_too)))

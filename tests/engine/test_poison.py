@@ -38,6 +38,14 @@ async def test_a_value_that_the_database_refuses_fails_alone(own_world: World) -
     await _expect_one_failure(own_world, source, near, far)
 
 
+async def test_what_was_written_before_the_refusal_is_undone(own_world: World) -> None:
+    """The last table but one refuses: transaction and key are there already, and must go again."""
+    await own_world.start()
+    source, near, far = [await own_world.wallet(n, 1_000) for n in (0, 0, 1)]
+    await own_world.sql(0, f"ALTER TABLE intents ADD CONSTRAINT poison CHECK (amount<>{POISON})")
+    await _expect_one_failure(own_world, source, near, far, at=7)
+
+
 async def test_a_value_that_a_trigger_refuses_fails_alone(own_world: World) -> None:
     """Any data error, by its SQLSTATE, is treated alike."""
     await own_world.start()
@@ -50,20 +58,22 @@ async def test_a_value_that_a_trigger_refuses_fails_alone(own_world: World) -> N
     await _expect_one_failure(own_world, source, near, far)
 
 
-async def _expect_one_failure(world: World, source: bytes, near: bytes, far: bytes) -> None:
+async def _expect_one_failure(
+    world: World, source: bytes, near: bytes, far: bytes, *, at: int = 6
+) -> None:
     shard = world.shards[0]
     before = shard.loads
     commands = [
-        world.transfer(source, far if n % 2 else near, POISON if n == 6 else 1) for n in range(20)
+        world.transfer(source, far if n % 2 else near, POISON if n == at else 1) for n in range(20)
     ]
     outcomes = [(await future).outcome for future in world.queue(commands)]
-    assert reason(outcomes.pop(6)) == "INTERNAL"
+    assert reason(outcomes.pop(at)) == "INTERNAL"
     for outcome in outcomes:
         posted(outcome)
     assert shard.loads - before > 1, "the commands were one batch at first"
     assert await world.posted(0, source) == 1_000 - 19
     await world.check()
-    assert reason(await world.do(commands[6])) == "INTERNAL"
+    assert reason(await world.do(commands[at])) == "INTERNAL"
     assert getattr(await world.do(again(commands[0])), "replayed", None) is True
 
 

@@ -2,7 +2,9 @@
 
 import asyncio
 
-from tests.engine.world import World, account_on, again, create, posted
+from tests.engine.faulty_shard import FaultyShard, Point
+from tests.engine.test_shedding import hold
+from tests.engine.world import World, account_on, again, create, posted, until
 from wallet.domain.outcome import Posted, WalletSet
 from walletkit.errors import ServiceError
 
@@ -23,6 +25,26 @@ async def test_one_wallet_is_created_for_one_key(world: World) -> None:
         assert sum(not outcome.replayed for outcome in made) == 1
         rows = await world.sql(shard, f"SELECT 1 FROM wallets WHERE account_id='{account_id}'")
         assert len(rows) == 1
+    await world.check()
+
+
+async def test_the_second_creator_waits_for_the_first_one(world: World) -> None:
+    """The account's slot is locked: the loser finds the key, instead of colliding with it."""
+    routers = [await world.start(), await world.start()]
+    account_id = account_on(0)
+    seconds = [loop.shard for loop in routers[1].loops]
+    assert isinstance(seconds[0], FaultyShard)
+    released = hold(world.shards[0], Point.BEFORE_SAVE)
+    saves = world.shards[0].saves
+    first = asyncio.create_task(world.do(create(account_id), router=routers[0]))
+    await until(lambda: world.shards[0].saves > saves)
+    second = asyncio.create_task(world.do(create(account_id), router=routers[1]))
+    await asyncio.sleep(0.3)
+    assert (seconds[0].loads, seconds[0].saves) == (1, 0)
+    released.set()
+    made = [await first, await second]
+    assert [getattr(outcome, "replayed", None) for outcome in made] == [False, True]
+    assert seconds[0].errors == []
     await world.check()
 
 
