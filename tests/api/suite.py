@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypedDict, Unpack
 
+import asyncmy
 import grpc.aio
 
 from guilder.type.v1.money_pb2 import Money
@@ -15,9 +16,10 @@ from wallet.api.history import History
 from wallet.api.wallet_servicer import WalletServicer
 from wallet.engine.router import Router
 from wallet.store.shard import Shard
-from walletkit.ids import SLOTS, slot_of_account
+from walletkit.ids import SLOTS, parse_id, slot_of_account
 from walletkit.rpc.interceptor import StatusInterceptor
 from walletkit.rpc.server import OPTIONS
+from walletkit.sql.session import open_session, run_packet
 
 NOWHERE = "127.0.0.1:1"
 """Nothing listens here: the ledger is down for all tests of this rung."""
@@ -180,3 +182,15 @@ async def running(
 def _serve(server: grpc.aio.Server, router: Router, ledger: grpc.aio.Channel) -> int:
     stubs.add_WalletServiceServicer_to_server(WalletServicer(router, History(ledger)), server)
     return server.add_insecure_port("127.0.0.1:0")
+
+
+@asynccontextmanager
+async def locked(url: str, wallet_id: str) -> AsyncIterator[asyncmy.Connection]:
+    """Hold a wallet's row locked, as some other session might, for the time of the block."""
+    stranger = await open_session(url, autocommit=False)
+    try:
+        row = f"x'{parse_id(wallet_id).hex()}'"
+        await run_packet(stranger, f"SELECT 1 FROM balances WHERE wallet_id={row} FOR UPDATE")
+        yield stranger
+    finally:
+        stranger.close()

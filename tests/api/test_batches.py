@@ -4,13 +4,15 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import pytest
+
 from guilder.wallet.v1 import resources_pb2 as res
 from guilder.wallet.v1 import wallet_service_pb2 as pb
 from tests.api import books
 from tests.api.failures import KEY_REUSED, declined, not_found, of_result
-from tests.api.suite import TIMEOUT_S, Suite, running
-from walletkit.ids import format_id, new_id, parse_id
-from walletkit.sql.session import open_session, run_packet
+from tests.api.suite import TIMEOUT_S, Suite, locked, running
+from wallet.api.streaming import answered
+from walletkit.ids import format_id, new_id
 
 SOON_S = 5
 
@@ -111,6 +113,60 @@ async def test_stream_answers_without_waiting_for_more(suite: Suite) -> None:
     assert await suite.posted(other) == 3
 
 
+async def test_stream_answers_in_the_order_of_finishing(suite: Suite) -> None:
+    """A message that is held up, here by a stranger's lock, does not hold up the next one."""
+    one, other, far = await suite.wallet(10), await suite.wallet(), await suite.wallet(10, shard=1)
+    messages = [
+        pb.StreamTransfersRequest(batch_id=1, transfers=[suite.transfer_request(far, one, 1)]),
+        pb.StreamTransfersRequest(batch_id=2, transfers=[suite.transfer_request(one, other, 1)]),
+    ]
+    call = suite.stub.StreamTransfers(iter(messages), timeout=TIMEOUT_S)
+    async with locked(suite.urls[1], far), asyncio.timeout(SOON_S):
+        first = await call.read()
+    second = await call.read()
+    assert isinstance(first, pb.StreamTransfersResponse)
+    assert isinstance(second, pb.StreamTransfersResponse)
+    assert [first.batch_id, second.batch_id] == [2, 1]
+    assert amount_of(second.results[0]) == 1
+
+
+async def test_stream_works_on_a_bounded_number_at_once() -> None:
+    """Beyond the limit nothing is read from the stream; one failure ends it and all at work."""
+    at_work: set[int] = set()
+    most_seen: list[int] = []
+    cancelled: list[int] = []
+
+    async def requests() -> AsyncIterator[int]:
+        for number in range(10):
+            yield number
+
+    async def answer(number: int) -> int:
+        at_work.add(number)
+        most_seen.append(len(at_work))
+        try:
+            await asyncio.sleep(0.01 if number < 7 else SOON_S)
+        except asyncio.CancelledError:
+            cancelled.append(number)
+            raise
+        at_work.discard(number)
+        if number == 6:
+            raise ValueError(number)
+        return number
+
+    answers: list[int] = []
+
+    async def collect() -> None:
+        async for number in answered(requests(), answer, 3):
+            answers.append(number)  # noqa: PERF401  # kept when it raises
+
+    with pytest.raises(ValueError, match="6"):
+        await collect()
+    await asyncio.sleep(0)
+    assert sorted(answers) == list(range(6))
+    assert max(most_seen) == 3
+    assert 7 in cancelled
+
+
 async def test_stream_that_is_cancelled_strands_nothing(suite: Suite) -> None:
     """What was decided stands, what was not is dropped; the service goes on."""
     one, other = await suite.wallet(10_000), await suite.wallet(shard=1)
@@ -133,15 +189,10 @@ async def test_batch_waits_once_for_legs_that_are_late(suite: Suite) -> None:
     async with running(suite.urls, leg_wait_s=0.4) as slow:
         one, other = await slow.wallet(100), await slow.wallet(shard=1)
         await slow.transfer(one, other, 1)
-        stranger = await open_session(suite.urls[1], autocommit=False)
-        try:
-            lock = f"SELECT 1 FROM balances WHERE wallet_id=x'{parse_id(other).hex()}' FOR UPDATE"
-            await run_packet(stranger, lock)
+        async with locked(suite.urls[1], other):
             began = time.monotonic()
             results = await batch(slow, [slow.transfer_request(one, other, 1) for _ in range(10)])
             took_s = time.monotonic() - began
-        finally:
-            stranger.close()
         assert {r.response.transaction.state for r in results} == {res.TRANSACTION_STATE_PROCESSING}
         assert took_s < 2
         await books.settled(suite.urls)

@@ -1,10 +1,7 @@
 """A freeze is a barrier: when its reply is there, nothing is decided any more. And what ends it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-import asyncmy
 import grpc.aio
 import pytest
 
@@ -12,23 +9,10 @@ from guilder.wallet.v1 import resources_pb2 as res
 from guilder.wallet.v1 import wallet_service_pb2 as pb
 from tests.api import books
 from tests.api.failures import declined, failure_of, of_error
-from tests.api.suite import Suite, running
+from tests.api.suite import Suite, locked, running
 from walletkit.ids import parse_id
-from walletkit.sql.session import open_session, run_packet
 
 FROZEN = "WALLET_FROZEN"
-
-
-@asynccontextmanager
-async def locked(url: str, wallet_id: str) -> AsyncIterator[asyncmy.Connection]:
-    """Hold a wallet's row locked, as some other session might, for the time of the block."""
-    stranger = await open_session(url, autocommit=False)
-    try:
-        row = f"x'{parse_id(wallet_id).hex()}'"
-        await run_packet(stranger, f"SELECT 1 FROM balances WHERE wallet_id={row} FOR UPDATE")
-        yield stranger
-    finally:
-        stranger.close()
 
 
 async def seq_of(url: str) -> int:

@@ -9,12 +9,14 @@ import grpc.aio
 import pytest
 from google.protobuf.message import Message
 
+from guilder.wallet.v1 import resources_pb2 as res
 from guilder.wallet.v1 import wallet_service_pb2 as pb
 from tests.api import books
 from tests.api.failures import KEY_REUSED, Failure, declined, failure_of, not_found, of_error
-from tests.api.suite import TIMEOUT_S, Suite, money, running
+from tests.api.suite import TIMEOUT_S, Suite, locked, money, running
 from wallet.engine import router
 from walletkit.ids import format_id, new_id
+from walletkit.sql.session import open_session, run_packet
 
 PARALLEL = 50
 DEAD = "mysql://root@127.0.0.1:1/nothing"
@@ -137,6 +139,29 @@ async def test_t19_replay_is_the_first_answer(suite: Suite, method: str, there: 
     assert bytes_of(again) == bytes_of(first)
     assert again.position.seq >= first.position.seq
     assert await books.rows_of(suite.urls) == before
+
+
+async def test_replay_and_read_tell_what_the_home_has_not_heard_yet(suite: Suite) -> None:
+    """The leg has landed and its intent is still open: it is COMPLETED all the same."""
+    one, far, key = await suite.wallet(100), await suite.wallet(shard=1), suite.key()
+    async with running(suite.urls, leg_wait_s=0.0) as hasty:
+        await hasty.transfer(one, far, 1)
+        async with locked(suite.urls[1], far):
+            first = await hasty.transfer(one, far, 5, idempotency_key=key)
+            assert first.transaction.state == res.TRANSACTION_STATE_PROCESSING
+            again = await suite.transfer(one, far, 5, idempotency_key=key)
+            assert again.transaction.state == res.TRANSACTION_STATE_PROCESSING
+            stranger = await open_session(suite.urls[0], autocommit=False)
+            await run_packet(stranger, "SELECT * FROM intents FOR UPDATE")
+        while await suite.posted(far) < 6:  # noqa: ASYNC110  # somebody else lands it
+            await asyncio.sleep(0.02)
+        home = await books.ask(suite.urls[0], "SELECT state FROM transactions WHERE state=1")
+        again = await suite.transfer(one, far, 5, idempotency_key=key)
+        read = await suite.state(first.transaction.transaction_id)
+        stranger.close()
+        assert home == [(res.TRANSACTION_STATE_PROCESSING,)]
+        assert again.replayed
+        assert [again.transaction.state, read] == [res.TRANSACTION_STATE_COMPLETED] * 2
 
 
 async def test_t19_replay_of_a_creation(suite: Suite) -> None:
