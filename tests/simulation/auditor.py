@@ -13,7 +13,7 @@ from uuid import UUID
 from guilder.events.v1 import record_pb2 as events
 from tests.simulation.books import ShardBooks
 from tests.simulation.clients import final
-from tests.simulation.orders import NOTHING_CHANGED, TRANSIENT, Order, Reply
+from tests.simulation.orders import DOUBTFUL, TRANSIENT, Order, Reply
 
 ACTIVE, FROZEN, CLOSED = 1, 2, 3
 NOT_KEPT = {"WALLET_NOT_FOUND"}
@@ -107,8 +107,9 @@ class Auditor:
         for reply in order.replies:
             if reply.reason not in {*TRANSIENT, ""}:
                 yield from self._decline(name, order, reply, decision)
-        if all(reply.reason in NOTHING_CHANGED for reply in order.replies) and decision:
-            yield f"{name} was done, but every answer said that nothing was changed"
+        makers = [r for r in order.replies if r.reason in DOUBTFUL or _first(r)]
+        if decision is not None and not bad and not makers:
+            yield f"{name} was done by a call that was told that nothing was changed"
 
     def _spoiled(self, order: Order, bad: set[str], decision: Decision | None) -> Iterable[str]:
         """A decided key refuses another request; an undecided one may be taken by it."""
@@ -183,6 +184,11 @@ class Auditor:
             right[reason] = decision is not None and _short(decision, order, told)
         if not right.get(reason, False):
             yield f"{name} was declined with {reason} {dict(told)}"
+
+
+def _first(reply: Reply) -> bool:
+    """Tell whether this is the answer of the call that made it."""
+    return not reply.reason and not reply.message.replayed
 
 
 def _short(decision: Decision, order: Order, told: Mapping[str, str]) -> bool:

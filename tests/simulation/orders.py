@@ -11,14 +11,10 @@ from guilder.wallet.v1 import wallet_service_pb2 as pb
 CURRENCIES = ("EUR", "EUR", "EUR", "JPY")
 MISSING = "01a20000-0000-7001-8000-000000000001"
 
-TRANSIENT = frozenset(
-    {
-        *("SHARD_UNAVAILABLE", "OVERLOADED", "SHUTTING_DOWN", "OUTCOME_UNKNOWN"),
-        *("DEADLINE_EXCEEDED", "CANCELLED", "UNAVAILABLE"),
-    }
-)
+DOUBTFUL = frozenset({"OUTCOME_UNKNOWN", "DEADLINE_EXCEEDED", "CANCELLED", "UNAVAILABLE"})
+"""Answers that leave open whether the call was done; UNAVAILABLE: not even a reason came."""
+TRANSIENT = DOUBTFUL | {"SHARD_UNAVAILABLE", "OVERLOADED", "SHUTTING_DOWN"}
 """Answers after which a client asks again with the same key."""
-NOTHING_CHANGED = frozenset({"SHARD_UNAVAILABLE", "OVERLOADED", "SHUTTING_DOWN"})
 
 
 class Reply(NamedTuple):
@@ -108,11 +104,13 @@ class Orders:
             order = self.deposit(wallet, self._chance.randint(1, 300))
             request = pb.WithdrawRequest.FromString(order.request.SerializeToString())
             return Order("Withdraw", request, wallet.wallet_id)
-        if luck < 0.95:
+        if luck < 0.96:
             return self.create()
         method = self._chance.choice(("FreezeWallet", "UnfreezeWallet", "UnfreezeWallet"))
-        if luck > 0.985:
+        if luck > 0.98:
             method = "CloseWallet"
+            # A young one may still be empty, and others may be sending to it just then.
+            wallet = self._chance.choice(self.wallets[-4:])
         request = getattr(pb, f"{method}Request")(
             wallet_id=wallet.wallet_id, idempotency_key=self._key()
         )
@@ -120,6 +118,8 @@ class Orders:
 
     def _transfer(self, source: Known) -> Order:
         destination = self._chance.choice(self.wallets)
+        if self._chance.random() < 0.1:
+            destination = self._chance.choice(self.wallets[-4:])
         while destination is source or (
             destination.currency != source.currency and self._chance.random() < 0.95
         ):

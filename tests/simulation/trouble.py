@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -10,7 +11,8 @@ from asyncmy.errors import OperationalError
 from tests.engine.faulty_shard import Deed, FaultyShard, Point
 from tests.engine.world import id_sql, run_sql, stranger
 from tests.simulation.processes import WalletProcess
-from wallet.domain.commands import Intent, LandLeg
+from wallet.domain.batch import Counterparty
+from wallet.domain.commands import Intent, LandLeg, WalletStatus
 from walletkit.errors import ServiceError
 from walletkit.ids import slot_of
 from walletkit.stack import Stack
@@ -39,8 +41,9 @@ class Trouble:
             "lost after commit": (12, self._point(Point.AFTER_SAVE, _lose)),
             "timeout after commit": (4, self._point(Point.AFTER_SAVE, _hang)),
             "duplicated legs": (6, self._duplicate_legs),
-            "stale statuses": (6, self._age_statuses),
+            "stale statuses": (10, self._age_statuses),
             "connection killed": (6, self._kill_connection),
+            "usurped after commit": (4, self._usurp_after_commit),
             "new epoch": (2, self._new_epoch),
             "wallet locked": (1, self._lock_wallet),
             "process killed": (2, self._kill_process),
@@ -80,10 +83,14 @@ class Trouble:
                     return
 
     async def _age_statuses(self) -> None:
-        """Believe for seconds what was read of wallets elsewhere: some are closed by then."""
-        cache = self._chance.choice(self._processes).router.counterparties._cache
-        for wallet_id, (counterparty, until) in list(cache.items()):
-            cache[wallet_id] = (counterparty, until + STALE_S)
+        """Let a process believe for seconds that every closed wallet elsewhere is active still."""
+        process = self._chance.choice(self._processes)
+        cache = process.router.counterparties._cache
+        until = time.monotonic() + STALE_S
+        for shard in process.shards:
+            closed = "SELECT wallet_id,currency FROM balances WHERE status=3"
+            for wallet_id, currency in await run_sql(shard.url, closed):
+                cache[wallet_id] = (Counterparty(currency, WalletStatus.ACTIVE), until)
 
     async def _kill_connection(self) -> None:
         url = self._shard().url
@@ -94,6 +101,16 @@ class Trouble:
                 await run_sql(url, f"KILL {self._chance.choice(rows)[0]}")
             except OperationalError:
                 return  # It has ended by itself.
+
+    async def _usurp_after_commit(self) -> None:
+        """Lose the answer of a commit, and the right to ask what became of it."""
+        shard = self._shard()
+
+        async def usurp() -> None:
+            await run_sql(shard.url, "UPDATE head SET epoch=epoch+1")
+            await _lose()
+
+        shard.once[Point.AFTER_SAVE].append(usurp)
 
     async def _new_epoch(self) -> None:
         await run_sql(self._shard().url, "UPDATE head SET epoch=epoch+1")
