@@ -8,45 +8,13 @@ from hypothesis import strategies as st
 
 from guilder.events.v1 import record_pb2 as events
 from ledger.domain.account import Account, JournalMismatchError, Mismatch
-from ledger.domain.journal import Entry, journal, wallets_of
-from ledger.domain.record import Record
+from ledger.domain.journal import journal
 from ledger.store.codec import MalformedRecordError, UnknownVersionError, decode
+from tests.ledger.books import FROZEN, THAWED, Books, message_of, reread, two_wallets
 from tests.ledger.shards import START_US, Shard, postings_of
 from walletkit.ids import SystemKind, is_system, new_id
 from walletkit.money import MAX_AMOUNT_MINOR
 
-
-class Books:
-    """The journal over many records, as ingest keeps it."""
-
-    def __init__(self) -> None:
-        self.accounts: dict[bytes, Account] = {}
-        self.entries: list[Entry] = []
-        self.seq = 0
-
-    def add(self, record: Record) -> list[Entry]:
-        """Journal a record that follows those before."""
-        self.seq += 1
-        before = dict(self.accounts)
-        found = journal(record, self.seq, self.accounts)
-        assert self.accounts == before
-        assert found.accounts.keys() == wallets_of(record)
-        self.accounts |= found.accounts
-        self.entries += found.entries
-        return found.entries
-
-
-def message_of(shard: Shard, number: int = -1) -> events.Record:
-    """Return a record of a shard as a message that can be changed."""
-    return events.Record.FromString(shard.records[number].payload)
-
-
-def reread(message: events.Record) -> Record:
-    """Return a message as the domain sees it."""
-    return decode(message.SerializeToString())
-
-
-_FROZEN, _THAWED = events.WALLET_STATUS_FROZEN, events.WALLET_STATUS_ACTIVE
 MOVES = ("deposit", "withdraw", "transfer", "create", "freeze", "unfreeze", "send", "land")
 
 
@@ -66,7 +34,7 @@ def play(shard: Shard, moves: list[tuple[str, int, int, int]]) -> None:
             shard.land(new_id(1), intent)
         elif kind in ("freeze", "unfreeze"):
             if frozen == (kind == "unfreeze"):
-                shard.change(source, _THAWED if frozen else _FROZEN)
+                shard.change(source, THAWED if frozen else FROZEN)
         elif not frozen:
             pay(shard, kind, source, destination, amount)
 
@@ -79,7 +47,7 @@ def pay(shard: Shard, kind: str, source: bytes, destination: bytes, amount: int)
         shard.transfer(source, shard.world(), amount)
     elif kind == "send":
         shard.send(source, new_id(1), amount)
-    elif source != destination and shard.wallets[destination].status != _FROZEN:
+    elif source != destination and shard.wallets[destination].status != FROZEN:
         shard.transfer(source, destination, amount)
 
 
@@ -146,16 +114,6 @@ def test_no_wrong_number_passes(
     setattr(posting, name, changed)
     with pytest.raises(JournalMismatchError):
         books.add(reread(message))
-
-
-def two_wallets() -> tuple[Shard, Books, bytes, bytes]:
-    """Return a shard with money in two wallets, and its books."""
-    shard, books = Shard(), Books()
-    ann, bob = shard.create(), shard.create()
-    shard.transfer(shard.world(), ann, 100)
-    shard.commit()
-    books.add(reread(message_of(shard)))
-    return shard, books, ann, bob
 
 
 def test_a_posting_makes_two_entries() -> None:
@@ -297,103 +255,6 @@ def test_a_closed_wallet_takes_nothing() -> None:
     shard.commit()
     with pytest.raises(JournalMismatchError):
         books.add(reread(message_of(shard)))
-
-
-def _debit(shard: Shard, ann: bytes, bob: bytes) -> None:
-    shard.transfer(ann, bob, 1)
-
-
-def _withdrawal(shard: Shard, ann: bytes, _: bytes) -> None:
-    shard.transfer(ann, shard.world(), 1)
-
-
-def _sending(shard: Shard, ann: bytes, _: bytes) -> None:
-    shard.send(ann, new_id(1), 1)
-
-
-def _credit(shard: Shard, ann: bytes, bob: bytes) -> None:
-    shard.transfer(bob, ann, 1)
-
-
-def _deposit(shard: Shard, ann: bytes, _: bytes) -> None:
-    shard.transfer(shard.world(), ann, 1)
-
-
-def _debit_by_a_leg(shard: Shard, ann: bytes, bob: bytes) -> None:
-    intent = events.Intent(leg=0, destination=bob, currency_code="EUR", amount_minor=1)
-    wallet = shard.wallets[ann]
-    wallet.version += 1
-    shard.land(new_id(1), intent).postings.add(
-        source=ann,
-        destination=shard.system_id(SystemKind.SUSPENSE),
-        currency_code="EUR",
-        amount_minor=1,
-        source_posted_after=wallet.posted - 1,
-        source_version=wallet.version,
-    )
-
-
-@pytest.mark.parametrize("apart", [True, False])
-@pytest.mark.parametrize(
-    ("move", "expected"),
-    [
-        *((move, "no debit") for move in (_debit, _withdrawal, _sending, _debit_by_a_leg)),
-        *((move, "no credit") for move in (_credit, _deposit)),
-    ],
-)
-def test_a_frozen_wallet_neither_pays_nor_is_paid(
-    move: Callable[[Shard, bytes, bytes], None], expected: str, *, apart: bool
-) -> None:
-    """Whether it was frozen in a record before or earlier in the same one."""
-    shard, books, ann, bob = two_wallets()
-    shard.transfer(shard.world(), bob, 50)
-    shard.change(ann, _FROZEN)
-    if apart:
-        shard.commit()
-        books.add(reread(message_of(shard)))
-    move(shard, ann, bob)
-    shard.change(ann, _THAWED)
-    shard.commit()
-    with pytest.raises(JournalMismatchError) as refused:
-        books.add(reread(message_of(shard)))
-    mismatch = refused.value.mismatch
-    assert (mismatch.wallet_id, mismatch.what) == (ann, "status")
-    assert mismatch.expected.startswith(f"{expected} of a frozen wallet")
-
-
-def test_what_was_decided_before_a_freeze_still_lands() -> None:
-    """A credit of another shard and a return, in the record of the freeze and in the next."""
-    shard, books, ann, _ = two_wallets()
-    shard.change(ann, _FROZEN)
-    for leg in (0, 128):
-        intent = events.Intent(leg=leg, destination=ann, currency_code="EUR", amount_minor=7)
-        shard.land(new_id(1), intent)
-        shard.commit()
-        books.add(reread(message_of(shard)))
-    assert (books.accounts[ann].posted, books.accounts[ann].status) == (114, _FROZEN)
-
-
-def test_postings_before_a_freeze_in_its_record_stand() -> None:
-    """Their versions are below the freeze's, wherever the record has them."""
-    shard, books, ann, bob = two_wallets()
-    shard.transfer(ann, bob, 60)
-    shard.change(ann, _FROZEN)
-    shard.commit()
-    books.add(reread(message_of(shard)))
-    assert (books.accounts[ann].posted, books.accounts[ann].status) == (40, _FROZEN)
-
-
-@pytest.mark.parametrize("status", [_THAWED, 0, 4])
-def test_a_change_leads_to_another_status(status: int) -> None:
-    """Nothing is unfrozen that is active, and no status is unknown."""
-    shard, books, ann, _ = two_wallets()
-    shard.change(ann, _FROZEN)
-    shard.commit()
-    message = message_of(shard)
-    message.wallet_changes[0].status = status  # type: ignore[assignment]  # any number goes
-    with pytest.raises(JournalMismatchError) as refused:
-        books.add(reread(message))
-    assert refused.value.mismatch.expected == "FROZEN or CLOSED"
 
 
 def test_a_replay_goes_on_after_a_mismatch() -> None:
