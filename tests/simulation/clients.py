@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from tests.simulation.orders import TRANSIENT, Known, Order, Orders, Reply
 
-ATTEMPTS = 400
+PATIENCE_S = 40.0
 PAUSE_S = 0.03
 DEADLINE_S = 10.0
 DETAILS = "grpc-status-details-bin"
@@ -36,7 +37,8 @@ class Clients:
     async def settle(self, order: Order, *, patient: bool = False) -> Reply:
         """Send an order until its answer is final."""
         self.sent[id(order)] = order
-        for _ in range(ATTEMPTS):
+        give_up = time.monotonic() + PATIENCE_S
+        while time.monotonic() < give_up:
             reply = await self._attempt(order, patient=patient)
             order.replies.append(reply)
             if reply.reason not in TRANSIENT:

@@ -25,6 +25,8 @@ from walletkit.stack import Stack
 
 LONG = os.environ.get("GUILDER_LONG") == "1"
 SECONDS = 60.0 if LONG else 8.0
+FINISH_S = 60.0
+"""Longest wait for the final answers of what was begun, when there is no more trouble."""
 CLIENTS = 24
 WALLETS = 14
 PROCESSES = 2
@@ -66,7 +68,8 @@ async def _simulate(seed: int, urls: tuple[str, ...], stack: Stack) -> None:
     working = asyncio.create_task(clients.run(CLIENTS, stop))
     await asyncio.wait([working, bringing], timeout=SECONDS, return_when=asyncio.FIRST_EXCEPTION)
     stop.set()
-    await asyncio.gather(bringing, working)
+    async with asyncio.timeout(FINISH_S):
+        await asyncio.gather(bringing, working)
     await World(urls).settle()
     for process in processes:
         await process.stop()
