@@ -11,6 +11,7 @@ from tests.engine.world import World, again, posted, reason, until
 from wallet.domain.commands import Transfer
 from wallet.domain.outcome import Outcome, Posted
 from wallet.engine import batch_run, router
+from wallet.store import load
 from walletkit.errors import ServiceError
 from walletkit.stack import Stack
 
@@ -98,14 +99,17 @@ async def test_a_hung_shard_does_not_hold_the_other(world: World, databases: Sta
     await world.check()
 
 
-async def test_a_shard_that_hangs_for_long_counts_as_down(world: World, databases: Stack) -> None:
+async def test_a_shard_that_hangs_for_long_counts_as_down(
+    world: World, databases: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its callers get an answer within seconds, not after ten time-outs; then it comes back."""
+    monkeypatch.setattr(load, "PACKET_TIMEOUT_S", 2)
     await world.start()
     near, far = await world.wallet(0, 1_000), await world.wallet(1, 1_000)
     databases.signal("shard-1", signal.SIGSTOP)
     await asyncio.sleep(0.05)
     try:
-        assert reason(await asyncio.wait_for(_try(world, world.transfer(far, near)), 14)) in (
+        assert reason(await asyncio.wait_for(_try(world, world.transfer(far, near)), 8)) in (
             TRANSIENT
         )
         assert not world.router.loops[1].up
