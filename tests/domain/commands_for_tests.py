@@ -4,16 +4,8 @@ from itertools import count
 
 from wallet.domain import idempotency
 from wallet.domain.batch import Balance, Batch
-from wallet.domain.commands import (
-    ANY_VERSION,
-    ChangeStatus,
-    CreateWallet,
-    Intent,
-    TransactionType,
-    Transfer,
-    WalletChangeKind,
-    WalletStatus,
-)
+from wallet.domain.commands import ChangeStatus, CreateWallet, Intent, Transfer
+from wallet.domain.kinds import ANY_VERSION, TransactionType, WalletChangeKind, WalletStatus
 from wallet.domain.outcome import WalletFacts
 from walletkit.ids import NIL, SLOTS, slot_of
 

@@ -12,15 +12,9 @@ from wallet.domain.batch import (
     NoCounterparty,
     Posting,
 )
-from wallet.domain.commands import (
-    RETURN_LEG,
-    Command,
-    Intent,
-    LegResult,
-    TransactionState,
-    WalletChangeKind,
-)
+from wallet.domain.commands import Command, Intent
 from wallet.domain.decide import decide
+from wallet.domain.kinds import RETURN_LEG, LegResult, TransactionState, WalletChangeKind
 from wallet.domain.outcome import Outcome, WalletFacts
 from walletkit.ids import SystemKind
 
@@ -106,9 +100,10 @@ class MemoryShard:
         for new in changes.transactions:
             assert new.command.ref not in self.states, "a transaction is inserted once"
             self.states[new.command.ref] = new.state
-            self.postings.append(((new.command.ref, 0 if new.intent else -1), new.posting))
-            if new.intent is not None:
-                self._open(new.intent)
+            leg = 0 if new.intents else -1
+            self.postings.extend(((new.command.ref, leg), posting) for posting in new.postings)
+            for intent in new.intents:
+                self._open(intent)
         for leg in changes.legs:
             place = (leg.intent.tx_id, leg.intent.leg)
             assert place not in self.inbox, "an inbox row is inserted once"

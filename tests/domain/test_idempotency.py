@@ -22,16 +22,9 @@ from tests.domain.commands_for_tests import (
 )
 from wallet.domain import idempotency
 from wallet.domain.batch import Batch, Kept
-from wallet.domain.commands import (
-    ChangeStatus,
-    CreateWallet,
-    KeyedCommand,
-    TransactionState,
-    Transfer,
-    WalletChangeKind,
-    WalletStatus,
-)
+from wallet.domain.commands import ChangeStatus, CreateWallet, KeyedCommand, Transfer
 from wallet.domain.decide import decide
+from wallet.domain.kinds import TransactionState, WalletChangeKind, WalletStatus
 from wallet.domain.outcome import (
     BalanceAfter,
     Posted,

@@ -4,16 +4,9 @@ import pytest
 
 from tests.domain.commands_for_tests import HERE, THERE, balance, intent, make_batch, make_id
 from wallet.domain.batch import Balance, Batch, ClosedIntent
-from wallet.domain.commands import (
-    RETURN_LEG,
-    CloseIntent,
-    Intent,
-    LandLeg,
-    LegResult,
-    TransactionState,
-    WalletStatus,
-)
+from wallet.domain.commands import CloseIntent, Intent, LandLeg
 from wallet.domain.decide import decide
+from wallet.domain.kinds import RETURN_LEG, LegResult, TransactionState, WalletStatus
 from wallet.domain.outcome import Closed, Landed
 from walletkit.ids import SystemKind, slot_of
 from walletkit.money import MAX_BALANCE_MINOR

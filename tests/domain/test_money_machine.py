@@ -18,15 +18,8 @@ from tests.domain.commands_for_tests import HERE, THERE, change, create, make_id
 from tests.domain.memory_shard import MemoryShard
 from tests.domain.money_model import FULL, Leg, Model, Move, Reply
 from wallet.domain.batch import Counterparty, NoCounterparty
-from wallet.domain.commands import (
-    ANY_VERSION,
-    CloseIntent,
-    Command,
-    Intent,
-    LandLeg,
-    TransactionState,
-    WalletChangeKind,
-)
+from wallet.domain.commands import CloseIntent, Command, Intent, LandLeg
+from wallet.domain.kinds import ANY_VERSION, TransactionState, WalletChangeKind
 from wallet.domain.outcome import BalanceAfter, Closed, Landed, Outcome, Posted, WalletSet
 from walletkit.errors import ServiceError
 from walletkit.ids import NIL, SystemKind, slot_of

@@ -16,8 +16,9 @@ from tests.domain.commands_for_tests import (
     withdrawal,
 )
 from wallet.domain.batch import Balance, Batch, Counterparty, Kept, NoCounterparty
-from wallet.domain.commands import Intent, TransactionState, Transfer, WalletStatus
+from wallet.domain.commands import Intent, Transfer
 from wallet.domain.decide import decide
+from wallet.domain.kinds import TransactionState, WalletStatus
 from wallet.domain.outcome import BalanceAfter, Posted
 from walletkit.errors import ServiceError
 from walletkit.ids import NIL, SystemKind, format_id
@@ -59,8 +60,8 @@ def test_transfer_moves_the_amount() -> None:
     assert not outcome.replayed
     assert batch.changes.system == {}
     (new,) = batch.changes.transactions
-    assert (new.source, new.destination, new.intent) == (A, B, None)
-    assert new.posting == (A, B, "EUR", 30, 70, 6, 37, 10)
+    assert (new.source, new.destination, new.intents) == (A, B, ())
+    assert new.postings == ((A, B, "EUR", 30, 70, 6, 37, 10),)
     assert [key.command for key in batch.changes.keys] == [command]
 
 
@@ -88,7 +89,7 @@ def test_transfer_to_another_shard_opens_an_intent() -> None:
     assert (outcome.source_after, outcome.destination_after) == (BalanceAfter(70, 0, 0, 2), None)
     assert batch.changes.system == {TRANSIT: 30}
     (new,) = batch.changes.transactions
-    assert new.intent == Intent(command.ref, 0, A, FAR, "EUR", 30)
+    assert new.intents == (Intent(command.ref, 0, A, FAR, "EUR", 30),)
     assert new.destination == FAR
 
 

@@ -16,8 +16,9 @@ from tests.domain.commands_for_tests import (
     transfer,
 )
 from wallet.domain.batch import Batch, Counterparty
-from wallet.domain.commands import ChangeStatus, WalletChangeKind, WalletStatus
+from wallet.domain.commands import ChangeStatus
 from wallet.domain.decide import decide
+from wallet.domain.kinds import WalletChangeKind, WalletStatus
 from wallet.domain.outcome import BalanceAfter, Posted, WalletSet
 from walletkit.errors import ServiceError
 from walletkit.ids import format_id

@@ -10,7 +10,8 @@ from tests.engine.test_shedding import hold
 from tests.engine.world import World, abandon, id_sql, posted, reason, until
 from tests.simulation import books
 from wallet.domain.batch import Counterparty
-from wallet.domain.commands import Intent, LandLeg, WalletChangeKind, WalletStatus
+from wallet.domain.commands import Intent, LandLeg
+from wallet.domain.kinds import WalletChangeKind, WalletStatus
 from wallet.domain.outcome import Landed
 from wallet.engine.counterparties import Found
 from walletkit.ids import slot_of

@@ -9,7 +9,7 @@ from asyncmy.errors import OperationalError
 
 from tests.engine.faulty_shard import FaultyShard, Point
 from tests.engine.world import World, account_on, again, create, posted, run_sql, until
-from wallet.domain.commands import WalletChangeKind
+from wallet.domain.kinds import WalletChangeKind
 from wallet.domain.outcome import WalletSet
 
 LOST = 2013

@@ -14,7 +14,8 @@ from guilder.wallet.v1 import wallet_service_pb2 as pb
 from tests.engine.faulty_shard import FaultyShard
 from tests.simulation import books
 from wallet.api import convert
-from wallet.domain.commands import ChangeStatus, Command, CreateWallet, Transfer, WalletChangeKind
+from wallet.domain.commands import ChangeStatus, Command, CreateWallet, Transfer
+from wallet.domain.kinds import WalletChangeKind
 from wallet.domain.outcome import Outcome, Posted, WalletSet
 from wallet.engine.queue import Answer
 from wallet.engine.router import Router

@@ -12,7 +12,8 @@ from tests.engine.faulty_shard import Deed, FaultyShard, Point
 from tests.engine.world import id_sql, run_sql, stranger
 from tests.simulation.processes import WalletProcess
 from wallet.domain.batch import Counterparty
-from wallet.domain.commands import Intent, LandLeg, WalletStatus
+from wallet.domain.commands import Intent, LandLeg
+from wallet.domain.kinds import WalletStatus
 from walletkit.errors import ServiceError
 from walletkit.ids import slot_of
 from walletkit.stack import Stack

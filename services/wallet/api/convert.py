@@ -9,15 +9,8 @@ from guilder.wallet.v1 import wallet_service_pb2 as pb
 from wallet.api import fields
 from wallet.domain import idempotency
 from wallet.domain.batch import Balance
-from wallet.domain.commands import (
-    ANY_VERSION,
-    ChangeStatus,
-    CreateWallet,
-    TransactionType,
-    Transfer,
-    WalletChangeKind,
-    WalletStatus,
-)
+from wallet.domain.commands import ChangeStatus, CreateWallet, Transfer
+from wallet.domain.kinds import ANY_VERSION, TransactionType, WalletChangeKind, WalletStatus
 from wallet.domain.outcome import BalanceAfter, Posted, WalletFacts, WalletSet
 from wallet.store.queries import StoredTransaction
 from walletkit.ids import NIL, format_id, is_system, new_id, slot_of, slot_of_account

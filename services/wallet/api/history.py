@@ -7,7 +7,7 @@ from guilder.ledger.v1 import ledger_service_pb2 as ledger
 from guilder.ledger.v1 import ledger_service_pb2_grpc as ledger_stubs
 from guilder.wallet.v1 import wallet_service_pb2 as pb
 from wallet.api import convert
-from wallet.domain.commands import TransactionState, TransactionType
+from wallet.domain.kinds import TransactionState, TransactionType
 from wallet.store.queries import StoredTransaction
 from walletkit.errors import ServiceError
 from walletkit.rpc.status import violations_of

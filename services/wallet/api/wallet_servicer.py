@@ -13,14 +13,8 @@ from guilder.wallet.v1 import wallet_service_pb2_grpc as stubs
 from wallet.api import convert, fields
 from wallet.api.history import History
 from wallet.api.streaming import answered
-from wallet.domain.commands import (
-    RETURN_LEG,
-    Command,
-    LegResult,
-    TransactionState,
-    Transfer,
-    WalletChangeKind,
-)
+from wallet.domain.commands import Command, Transfer
+from wallet.domain.kinds import RETURN_LEG, LegResult, TransactionState, WalletChangeKind
 from wallet.domain.outcome import Posted, WalletSet
 from wallet.domain.wallet import not_found
 from wallet.engine.queue import Answer

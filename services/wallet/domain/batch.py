@@ -8,18 +8,19 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from wallet.domain.commands import (
-    ChangeStatus,
-    CreateWallet,
-    Intent,
+from wallet.domain.bound import Bound
+from wallet.domain.commands import Intent, KeyedCommand, Line, Transfer
+from wallet.domain.kinds import (
+    ACCOUNT_LIMITED,
+    LIMITED,
+    AccountFreeze,
+    HoldChangeKind,
     LegResult,
     TransactionState,
-    Transfer,
     WalletChangeKind,
     WalletStatus,
 )
-from wallet.domain.outcome import BalanceAfter, Posted, WalletFacts, WalletSet
-from walletkit.errors import ServiceError
+from wallet.domain.outcome import BalanceAfter, Hold, KeyedOutcome, WalletFacts
 from walletkit.ids import SystemKind, system_wallet_id
 
 
@@ -33,6 +34,8 @@ class Balance:
     overdraft_limit: int
     status: WalletStatus
     version: int
+    flags: int = 0
+    """How far its account is frozen, and whether it or its account is limited: see ``kinds``."""
 
     @property
     def available(self) -> int:
@@ -49,6 +52,7 @@ class Counterparty(NamedTuple):
 
     currency: str
     status: WalletStatus
+    flags: int = 0
 
 
 class NoCounterparty(Enum):
@@ -73,7 +77,7 @@ class Decided(NamedTuple):
 
     ref: bytes
     fingerprint: bytes
-    outcome: Posted | WalletSet | ServiceError
+    outcome: KeyedOutcome
 
 
 class Posting(NamedTuple):
@@ -96,13 +100,16 @@ class NewTransaction(NamedTuple):
     """A transaction that the batch makes."""
 
     command: Transfer
+    """What is told of it: of several postings the first one's wallets, currency and amount."""
     state: TransactionState
     source: bytes
     """The wallet debited here: for a deposit `world`."""
     destination: bytes
     """The wallet meant: for a withdrawal `world`; on another shard where there is an intent."""
-    posting: Posting
-    intent: Intent | None
+    postings: tuple[Posting, ...]
+    intents: tuple[Intent, ...]
+    lines: tuple[Line, ...] = ()
+    """All of several postings as the caller meant them; empty where there is only one."""
 
 
 class NewLeg(NamedTuple):
@@ -124,19 +131,59 @@ class ClosedIntent(NamedTuple):
 
 
 class WalletChange(NamedTuple):
-    """A wallet created or changed in the batch."""
+    """A wallet created or changed in the batch; its facts are those after the change."""
 
     kind: WalletChangeKind
     facts: WalletFacts
     slot: int
     version: int
     status: WalletStatus
+    account_freeze: AccountFreeze = AccountFreeze.NONE
+    overdraft_limit: int = 0
+    limits: bytes = b""
+    """The wallet's own limits in their kept form; only where they were set."""
+    previous_status: WalletStatus | None = None
+    previous_account_freeze: AccountFreeze = AccountFreeze.NONE
+    previous_overdraft_limit: int = 0
+
+
+class HoldChange(NamedTuple):
+    """A hold made or changed in the batch."""
+
+    kind: HoldChangeKind
+    hold: Hold
+    """As it is after the change."""
+    wallet_version: int
+    held_after: int
+    """All that is held in the wallet after the change."""
+    tx_id: bytes = b""
+    """The capture's transaction."""
+
+
+class AccountChange(NamedTuple):
+    """An account frozen, unfrozen or limited in the batch."""
+
+    account_id: str
+    slot: int
+    freeze: AccountFreeze
+    currency: str = ""
+    """Currency whose limits were set, or empty."""
+    limits: bytes = b""
+    """Those limits in their kept form."""
+
+
+class NewAsset(NamedTuple):
+    """An asset registered in the batch."""
+
+    currency: str
+    exponent: int
+    slot: int
 
 
 class NewKey(NamedTuple):
     """A key that the batch decides."""
 
-    command: Transfer | CreateWallet | ChangeStatus
+    command: KeyedCommand
     outcome: bytes
     """The decision, in the form that is kept."""
 
@@ -152,10 +199,23 @@ class Changes:
     keys: list[NewKey] = field(default_factory=list)
     touched: dict[bytes, Balance] = field(default_factory=dict)
     system: dict[tuple[SystemKind, str], int] = field(default_factory=dict)
+    holds: dict[bytes, Hold] = field(default_factory=dict)
+    """Holds made or changed, as they are at the end."""
+    new_holds: set[bytes] = field(default_factory=set)
+    """Those of them that the batch made."""
+    hold_changes: list[HoldChange] = field(default_factory=list)
+    reversed: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    """Slot and new total of what is reversed of a transaction."""
+    settings: set[bytes] = field(default_factory=set)
+    """Wallets whose credit line or flags changed: ``touched`` has them."""
+    bounds: dict[bytes, Bound | None] = field(default_factory=dict)
+    """Limits or their usage, as they are at the end, by owner; None: the row goes."""
+    accounts: list[AccountChange] = field(default_factory=list)
+    assets: list[NewAsset] = field(default_factory=list)
 
     def any(self) -> bool:
         """Tell whether there is anything to write."""
-        return bool(self.keys or self.legs or self.closed)
+        return bool(self.keys or self.legs or self.closed or self.hold_changes)
 
 
 @dataclass(slots=True)
@@ -173,6 +233,23 @@ class Batch:
     open_intents: set[tuple[bytes, int]]
     paying: set[bytes]
     """Wallets, of those that the batch may close, with money on its way to another shard."""
+    holds: dict[bytes, Hold] = field(default_factory=dict)
+    reversed: dict[bytes, int] = field(default_factory=dict)
+    """What is reversed so far of a transaction that credited a wallet of this shard."""
+    states: dict[bytes, TransactionState] = field(default_factory=dict)
+    """Of transactions with several legs one of which may be closed here: their state of now."""
+    bounds: dict[bytes, Bound] = field(default_factory=dict)
+    """Limits by owner: of limited wallets and accounts, and of those that may become so."""
+    owners: dict[bytes, bytes] = field(default_factory=dict)
+    """Of each wallet whose account is limited: the owner of the account's row."""
+    aliases: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    """Wallets by account and name, of the names that the batch may give."""
+    accounts: dict[str, AccountFreeze] = field(default_factory=dict)
+    """How far those accounts are frozen that the batch may change or add a wallet to."""
+    account_wallets: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
+    """All wallets of those accounts that the batch may freeze or limit; all are locked."""
+    assets: dict[str, int] = field(default_factory=dict)
+    """Exponents of assets that are registered already, of those that the batch may register."""
     counterparties: dict[bytes, Counterparty | NoCounterparty] = field(default_factory=dict)
     decided: dict[bytes, Decided] = field(default_factory=dict)
     changes: Changes = field(default_factory=Changes)
@@ -206,4 +283,29 @@ class Batch:
         balance.posted += delta
         balance.version += 1
         self.changes.touched[wallet_id] = balance
+        if balance.flags & (LIMITED | ACCOUNT_LIMITED):
+            for bound in self.bounds_of(wallet_id, balance):
+                bound.move(self.now_us, delta)
+                self.changes.bounds[bound.owner] = bound
         return balance.posted, balance.version
+
+    def hold(self, wallet_id: bytes, delta: int) -> Balance:
+        """Reserve more of a wallet, or less. All checks come before: this can't fail."""
+        balance = self.balances[wallet_id]
+        balance.held += delta
+        balance.version += 1
+        self.changes.touched[wallet_id] = balance
+        if balance.flags & ACCOUNT_LIMITED:
+            bound = self.bounds[self.owners[wallet_id]]
+            bound.held += delta
+            self.changes.bounds[bound.owner] = bound
+        return balance
+
+    def bounds_of(self, wallet_id: bytes, balance: Balance) -> list[Bound]:
+        """Return the limits of a wallet and of its account, if there are any."""
+        bounds = []
+        if balance.flags & LIMITED:
+            bounds.append(self.bounds[wallet_id])
+        if balance.flags & ACCOUNT_LIMITED:
+            bounds.append(self.bounds[self.owners[wallet_id]])
+        return bounds

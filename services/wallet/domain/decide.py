@@ -10,9 +10,9 @@ from wallet.domain.commands import (
     CreateWallet,
     KeyedCommand,
     LandLeg,
-    TransactionState,
     Transfer,
 )
+from wallet.domain.kinds import TransactionState
 from wallet.domain.leg import decide_close, decide_landing
 from wallet.domain.outcome import (
     Outcome,

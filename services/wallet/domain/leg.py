@@ -5,15 +5,8 @@ what can't return stays in `suspense`, where an operator finds it.
 """
 
 from wallet.domain.batch import Batch, ClosedIntent, NewLeg, Posting
-from wallet.domain.commands import (
-    RETURN_LEG,
-    CloseIntent,
-    Intent,
-    LandLeg,
-    LegResult,
-    TransactionState,
-    WalletStatus,
-)
+from wallet.domain.commands import CloseIntent, Intent, LandLeg
+from wallet.domain.kinds import RETURN_LEG, LegResult, TransactionState, WalletStatus
 from wallet.domain.outcome import Closed, Landed
 from walletkit.ids import SystemKind
 from walletkit.money import MAX_BALANCE_MINOR

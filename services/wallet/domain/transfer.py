@@ -5,7 +5,8 @@ limits, then funds; of each the source before the destination.
 """
 
 from wallet.domain.batch import Balance, Batch, Counterparty, NewTransaction, NoCounterparty
-from wallet.domain.commands import ANY_VERSION, Intent, TransactionState, Transfer, WalletStatus
+from wallet.domain.commands import Intent, Transfer
+from wallet.domain.kinds import ANY_VERSION, TransactionState, WalletStatus
 from wallet.domain.outcome import Posted
 from wallet.domain.wallet import not_found
 from walletkit.errors import ServiceError
@@ -88,13 +89,13 @@ def _make(
     else:
         credited = meant
     posting = batch.post(source_id, credited, currency, command.amount)
-    intent = None
+    intents: tuple[Intent, ...] = ()
     state = TransactionState.COMPLETED
     if remote:
-        intent = Intent(command.ref, _FIRST_LEG, source_id, meant, currency, command.amount)
+        intents = (Intent(command.ref, _FIRST_LEG, source_id, meant, currency, command.amount),)
         state = TransactionState.PROCESSING
     batch.changes.transactions.append(
-        NewTransaction(command, state, source_id, meant, posting, intent)
+        NewTransaction(command, state, source_id, meant, (posting,), intents)
     )
     return Posted(
         command,

@@ -1,7 +1,8 @@
 """Decide the life of a wallet: created, frozen, unfrozen, closed."""
 
 from wallet.domain.batch import Balance, Batch, WalletChange
-from wallet.domain.commands import ChangeStatus, CreateWallet, WalletChangeKind, WalletStatus
+from wallet.domain.commands import ChangeStatus, CreateWallet
+from wallet.domain.kinds import WalletChangeKind, WalletStatus
 from wallet.domain.outcome import WalletSet, facts_of
 from walletkit.errors import ServiceError
 from walletkit.ids import format_id
@@ -73,7 +74,7 @@ def _check_close(batch: Batch, wallet_id: bytes, balance: Balance) -> ServiceErr
             {"wallet_id": shown, "posted": str(balance.posted), "held": str(balance.held)},
         )
     sent_now = any(
-        new.intent is not None and new.source == wallet_id for new in batch.changes.transactions
+        intent.source == wallet_id for new in batch.changes.transactions for intent in new.intents
     )
     if sent_now or wallet_id in batch.paying:
         return ServiceError(

@@ -13,15 +13,8 @@ from functools import partial
 import structlog
 
 from wallet.domain.batch import Batch
-from wallet.domain.commands import (
-    RETURN_LEG,
-    CloseIntent,
-    Command,
-    Intent,
-    LandLeg,
-    LegResult,
-    TransactionState,
-)
+from wallet.domain.commands import CloseIntent, Command, Intent, LandLeg
+from wallet.domain.kinds import RETURN_LEG, LegResult, TransactionState
 from wallet.domain.outcome import Landed
 from wallet.engine.queue import Answer
 from wallet.store import queries
@@ -75,8 +68,8 @@ class Legs:
     def on_commit(self, batch: Batch) -> None:
         """Send off what a committed batch has opened."""
         for new in batch.changes.transactions:
-            if new.intent is not None:
-                self._send(new.intent)
+            for intent in new.intents:
+                self._send(intent)
         for leg in batch.changes.legs:
             if leg.returned is not None:
                 self._send(leg.returned)

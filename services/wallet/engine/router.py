@@ -7,12 +7,8 @@ from collections.abc import Sequence
 import structlog
 
 from wallet.domain.batch import Batch
-from wallet.domain.commands import (
-    ChangeStatus,
-    Command,
-    TransactionState,
-    WalletChangeKind,
-)
+from wallet.domain.commands import ChangeStatus, Command
+from wallet.domain.kinds import TransactionState, WalletChangeKind
 from wallet.domain.outcome import Posted, WalletSet
 from wallet.engine.counterparties import STATUS_TTL_S, Counterparties, Reader
 from wallet.engine.group_commit import ShardLoop

@@ -14,15 +14,17 @@ import asyncmy
 
 from wallet.domain.batch import Balance, Batch, Kept
 from wallet.domain.commands import (
-    RETURN_LEG,
     ChangeStatus,
     CloseIntent,
     Command,
     CreateWallet,
     LandLeg,
+    Transfer,
+)
+from wallet.domain.kinds import (
+    RETURN_LEG,
     LegResult,
     TransactionState,
-    Transfer,
     WalletChangeKind,
     WalletStatus,
 )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from wallet.domain.batch import Balance, Counterparty
-from wallet.domain.commands import Intent, TransactionState, TransactionType, WalletStatus
+from wallet.domain.commands import Intent
+from wallet.domain.kinds import TransactionState, TransactionType, WalletStatus
 from wallet.domain.outcome import WalletFacts
 from wallet.store.load import wallet_facts
 from wallet.store.shard import Shard

@@ -5,7 +5,8 @@ Its bytes are what is hashed, stored and sent.
 
 from guilder.events.v1 import record_pb2 as pb
 from wallet.domain.batch import Batch, NewLeg, NewTransaction, Posting, WalletChange
-from wallet.domain.commands import Intent, WalletChangeKind
+from wallet.domain.commands import Intent
+from wallet.domain.kinds import WalletChangeKind
 
 RECORD_VERSION = 1
 
@@ -67,8 +68,8 @@ def _transaction(new: NewTransaction) -> pb.Transaction:
         state=new.state.value,  # type: ignore[arg-type]
         source=new.source,
         destination=new.destination,
-        postings=(_posting(new.posting),),
-        intents=(_intent(new.intent),) if new.intent is not None else (),
+        postings=map(_posting, new.postings),
+        intents=map(_intent, new.intents),
         reference=command.reference,
         opaque=command.opaque,
     )

@@ -12,7 +12,8 @@ from collections.abc import Iterable, Sequence
 import asyncmy
 
 from wallet.domain.batch import Batch, Changes, NewLeg, NewTransaction
-from wallet.domain.commands import Intent, WalletChangeKind
+from wallet.domain.commands import Intent
+from wallet.domain.kinds import WalletChangeKind
 from wallet.store.load import PACKET_TIMEOUT_S
 from wallet.store.record import encode_record
 from walletkit.clock import DAY_US, to_datetime
@@ -125,8 +126,7 @@ def _transaction(new: NewTransaction, now: bytes) -> Values:
 
 def _opened(changes: Changes) -> Iterable[Intent]:
     for new in changes.transactions:
-        if new.intent is not None:
-            yield new.intent
+        yield from new.intents
     for leg in changes.legs:
         if leg.returned is not None:
             yield leg.returned
