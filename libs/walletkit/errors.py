@@ -96,6 +96,10 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             Code.FAILED_PRECONDITION,
             "There are as many subscriptions as allowed. Delete one first.",
         ),
+        "ACCOUNT_TOO_LARGE": Entry(
+            Code.FAILED_PRECONDITION,
+            "The account has too many wallets to list them together. List each of them.",
+        ),
         "REPLAY_TOO_LARGE": Entry(
             Code.FAILED_PRECONDITION,
             "The time range holds more events than one replay may queue. Choose a shorter one.",
