@@ -12,7 +12,7 @@ from walletkit.ids import SLOTS
 from walletkit.sql.migrate import downgrade, upgrade
 from walletkit.sql.session import create_database
 
-TABLES = {
+FIRST_TABLES = {
     "balances",
     "fence",
     "head",
@@ -25,6 +25,16 @@ TABLES = {
     "system_wallets",
     "transactions",
     "wallets",
+}
+TABLES = FIRST_TABLES | {
+    "accounts",
+    "aliases",
+    "assets",
+    "holds",
+    "limits",
+    "links",
+    "reversed",
+    "tx_lines",
 }
 
 
@@ -61,6 +71,41 @@ async def test_schema_goes_up_after_it_broke_half_way(fresh_databases: FreshData
     await upgrade(url, MIGRATIONS)
     assert await tables(url) == TABLES
     assert await query(url, "SELECT x FROM fence") == [(1,)]
+
+
+async def test_movements_are_added_to_what_is_there(fresh_databases: FreshDatabases) -> None:
+    """Rows of before take the defaults, also when it broke half way; and it can be taken back."""
+    url = fresh_databases.shards[0]
+    await create_database(url)
+    await upgrade(url, MIGRATIONS)
+    await downgrade(url, MIGRATIONS, "0001")
+    assert await tables(url) == FIRST_TABLES
+    await query(
+        url,
+        "INSERT INTO balances VALUES (REPEAT('w',16),5,'EUR',7,0,0,1,1);"
+        " INSERT INTO wallets VALUES (REPEAT('w',16),5,'acme','EUR',NOW(6),'');"
+        " INSERT INTO intents VALUES (REPEAT('t',16),0,5,'a','b','EUR',3);"
+        " ALTER TABLE balances ADD COLUMN flags TINYINT UNSIGNED NOT NULL DEFAULT 0",
+    )
+    await upgrade(url, MIGRATIONS)
+    await upgrade(url, MIGRATIONS)
+    assert await tables(url) == TABLES
+    assert await query(url, "SELECT posted,flags FROM balances") == [(7, 0)]
+    assert await query(url, "SELECT alias FROM wallets") == [(b"",)]
+    assert await query(url, "SELECT legs FROM intents") == [(1,)]
+
+
+async def test_every_new_table_says_its_slot(fresh_databases: FreshDatabases) -> None:
+    """What can't be found by its slot can't move with it."""
+    url = fresh_databases.shards[0]
+    await create_database(url)
+    await upgrade(url, MIGRATIONS)
+    found = await query(
+        url,
+        "SELECT table_name FROM information_schema.columns"
+        " WHERE table_schema=DATABASE() AND column_name='slot'",
+    )
+    assert {name for (name,) in found} == TABLES - {"fence", "head", "outbox", "system_wallets"}
 
 
 async def test_every_slot_is_given_once(fresh_databases: FreshDatabases) -> None:
