@@ -2,6 +2,7 @@
 
 import json
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,10 @@ CHANGE_KINDS = [
     ev.WALLET_CHANGE_KIND_FROZEN,
     ev.WALLET_CHANGE_KIND_UNFROZEN,
     ev.WALLET_CHANGE_KIND_CLOSED,
+    ev.WALLET_CHANGE_KIND_UPDATED,
+    ev.WALLET_CHANGE_KIND_LIMITED,
 ]
+HOLD_KINDS = [kind for kind in ev.HoldChangeKind.values() if kind]
 POLICY = RetryPolicy(base_ms=5_000, factor=4, cap_ms=21_600_000, max_attempts=12)
 
 pairs = st.tuples(st.sampled_from(WALLETS + OUTSIDE), st.sampled_from(WALLETS + OUTSIDE))
@@ -36,34 +40,42 @@ steps = st.lists(
         st.tuples(st.just("transfer"), pairs),
         st.tuples(st.just("leg"), pairs),
         st.tuples(st.just("return"), pairs),
-        st.tuples(st.sampled_from(CHANGE_KINDS), st.sampled_from(WALLETS)),
+        st.tuples(st.just("several"), st.lists(pairs, min_size=1, max_size=5).map(tuple)),
+        st.tuples(st.just("hold"), st.sampled_from(WALLETS), st.sampled_from(HOLD_KINDS)),
+        st.tuples(st.just("change"), st.sampled_from(WALLETS), st.sampled_from(CHANGE_KINDS)),
     ),
     max_size=20,
 )
 
 
-def record_of(plan: list[tuple[object, object]]) -> tuple[Shard, list[Event]]:
+def record_of(plan: list[tuple[Any, ...]]) -> tuple[Shard, list[Event]]:
     """Commit a plan's steps in one record and expand it."""
     shard = Shard()
-    transactions, legs, changes = [], [], []
-    for what, who in plan:
-        if isinstance(what, int):
-            assert isinstance(who, bytes)
-            changes.append(shard.change(who, what))  # type: ignore[arg-type]
-            continue
-        assert isinstance(who, tuple)
-        if what == "transfer":
+    transactions, legs, changes, holds, closed = [], [], [], [], []
+    for what, who, *kind in plan:
+        if what == "hold":
+            holds.append(shard.hold(who, *kind))
+        elif what == "change":
+            changes.append(shard.change(who, *kind))
+        elif what == "several":
+            transactions.append(shard.several(*((*pair, 5) for pair in who)))
+        elif what == "transfer":
             transactions.append(shard.transfer(*who))
         else:
             number = 128 if what == "return" else 0
             posting = shard.posting(who[0], who[1], 5)
             legs.append(ev.LandedLeg(transaction_id=WALLETS[0], leg=number, postings=[posting]))
-    record = shard.commit(*transactions, legs=legs, changes=changes)
+            if what == "return":
+                state = ev.TRANSACTION_STATE_RETURNED
+                closed.append(ev.ClosedIntent(transaction_id=WALLETS[0], state=state))
+    record = shard.commit(
+        *transactions, legs=legs, changes=changes, hold_changes=holds, closed_intents=closed
+    )
     return shard, expand(decode(0, record.seq, record.payload))
 
 
 @given(steps)
-def test_an_event_for_each_touch_of_a_customer(plan: list[tuple[object, object]]) -> None:
+def test_an_event_for_each_touch_of_a_customer(plan: list[tuple[Any, ...]]) -> None:
     """Every change of a customer's wallet gives one event, in its wallet's order without a gap."""
     shard, events = record_of(plan)
     for wallet in WALLETS:
@@ -74,7 +86,7 @@ def test_an_event_for_each_touch_of_a_customer(plan: list[tuple[object, object]]
 
 
 @given(steps)
-def test_bodies_are_json_with_integers_as_text(plan: list[tuple[object, object]]) -> None:
+def test_bodies_are_json_with_integers_as_text(plan: list[tuple[Any, ...]]) -> None:
     """A body says type, time, wallet and delta; no number is JSON's, which is a float to many."""
     for event in record_of(plan)[1]:
         content = json.loads(render.body(event))

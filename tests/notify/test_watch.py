@@ -11,41 +11,9 @@ import pytest
 from guilder.events.v1 import record_pb2 as ev
 from guilder.notify.v1 import notify_service_pb2 as pb
 from notify.settings import Settings
+from tests.notify.watching import Watch
 from tests.notify.world import Client, Shard, fields_of, reason_of, running
 from walletkit.ids import format_id
-
-
-class Watch:
-    """An open watch; heartbeats only move ``cursor``."""
-
-    def __init__(self, client: Client, **request: Any) -> None:  # noqa: ANN401  # any field
-        """Call."""
-        self._call = client.stub.Watch(pb.WatchRequest(**request))
-        self.cursor = ""
-
-    async def begin(self) -> "Watch":
-        """Wait for the first heartbeat: from here on nothing is missed."""
-        assert await self.read() is None
-        return self
-
-    async def read(self) -> pb.Event | None:
-        """Return the next event, or None for a heartbeat."""
-        answer = await asyncio.wait_for(self._call.read(), 5)
-        assert isinstance(answer, pb.WatchResponse)
-        self.cursor = answer.cursor
-        return answer.event if answer.HasField("event") else None
-
-    async def take(self, count: int) -> list[pb.Event]:
-        """Return so many events."""
-        events: list[pb.Event] = []
-        while len(events) < count:
-            if (event := await self.read()) is not None:
-                events.append(event)
-        return events
-
-    def close(self) -> None:
-        """Hang up."""
-        self._call.cancel()
 
 
 def ids(events: Sequence[pb.Event]) -> list[str]:
@@ -138,13 +106,15 @@ async def test_leg_of_another_shard(notify: Client) -> None:
         result=ev.LEG_RESULT_CREDITED,
         postings=[shard.posting(transit, wallet, 7)],
     )
-    shard.commit(legs=[leg, back])
+    ended = ev.ClosedIntent(transaction_id=back.transaction_id, state=ev.TRANSACTION_STATE_RETURNED)
+    shard.commit(legs=[leg, back], closed_intents=[ended])
     await notify.send(shard)
     watch = await Watch(notify, cursor="0").begin()
     landed, returned = await watch.take(2)
     assert (landed.type, returned.type) == ("transaction.posted", "transaction.returned")
     assert landed.data["destinationWalletId"] == format_id(wallet)
     assert landed.data["transactionId"] == format_id(leg.transaction_id)
+    assert landed.data["legState"] == "TRANSACTION_STATE_COMPLETED"
     assert returned.data["sourceWalletId"] == format_id(wallet)
     assert returned.data["state"] == "TRANSACTION_STATE_RETURNED"
     watch.close()

@@ -21,7 +21,7 @@ from guilder.notify.v1 import notify_service_pb2_grpc as rpc
 from notify import wiring
 from notify.settings import Settings
 from walletkit.chain import genesis_hash, next_hash
-from walletkit.ids import SystemKind, format_id, new_id, system_wallet_id
+from walletkit.ids import SystemKind, format_id, new_id, slot_of, system_wallet_id
 from walletkit.rpc.interceptor import StatusInterceptor
 
 TIME_US = 1_790_000_000_000_000
@@ -94,16 +94,63 @@ class Shard:
         transaction.type = ev.TRANSACTION_TYPE_DEPOSIT
         return transaction
 
-    def change(self, wallet: bytes, kind: ev.WalletChangeKind.ValueType) -> ev.WalletChange:
+    def several(self, *movements: tuple[bytes, bytes, int]) -> ev.Transaction:
+        """Make one transaction of several postings; a destination elsewhere gets an intent."""
+        transit = system_wallet_id(SystemKind.TRANSIT, self.number, "EUR")
+        postings, intents = [], []
+        for leg, (source, destination, amount) in enumerate(movements):
+            away = destination[0] and slot_of(destination) != self.number
+            postings.append(self.posting(source, transit if away else destination, amount))
+            if away:
+                intent = ev.Intent(leg=leg, destination=destination, currency_code="EUR")
+                intent.amount_minor = amount
+                intents.append(intent)
+        processing, done = ev.TRANSACTION_STATE_PROCESSING, ev.TRANSACTION_STATE_COMPLETED
+        return ev.Transaction(
+            transaction_id=new_id(self.number),
+            type=ev.TRANSACTION_TYPE_POSTING,
+            state=processing if intents else done,
+            source=movements[0][0],
+            destination=movements[0][1],
+            postings=postings,
+            intents=intents,
+        )
+
+    def change(
+        self,
+        wallet: bytes,
+        kind: ev.WalletChangeKind.ValueType,
+        **fields: Any,  # noqa: ANN401  # any field
+    ) -> ev.WalletChange:
         """Change a wallet."""
         self.versions[wallet] += 1
+        usual: dict[str, Any] = {
+            "status": ev.WALLET_STATUS_ACTIVE,
+            "account_id": "alice",
+            "currency_code": "EUR",
+        }
         return ev.WalletChange(
-            kind=kind,
-            wallet_id=wallet,
-            version=self.versions[wallet],
-            status=ev.WALLET_STATUS_ACTIVE,
-            account_id="alice",
-            currency_code="EUR",
+            kind=kind, wallet_id=wallet, version=self.versions[wallet], **(usual | fields)
+        )
+
+    def hold(
+        self,
+        wallet: bytes,
+        kind: ev.HoldChangeKind.ValueType = ev.HOLD_CHANGE_KIND_AUTHORIZED,
+        **fields: Any,  # noqa: ANN401  # any field
+    ) -> ev.HoldChange:
+        """Make a hold of 500, or change one."""
+        self.versions[wallet] += 1
+        usual: dict[str, Any] = {
+            "hold_id": new_id(self.number),
+            "held_after_minor": 500,
+            "currency_code": "EUR",
+            "state": ev.HOLD_STATE_AUTHORIZED,
+            "authorized_minor": 500,
+            "expire_time_us": TIME_US + 60_000_000,
+        }
+        return ev.HoldChange(
+            kind=kind, wallet_id=wallet, wallet_version=self.versions[wallet], **(usual | fields)
         )
 
     def commit(
@@ -112,8 +159,9 @@ class Shard:
         legs: Iterable[ev.LandedLeg] = (),
         changes: Iterable[ev.WalletChange] = (),
         version: int = 1,
+        **fields: Any,  # noqa: ANN401  # any field
     ) -> ev.SequencedRecord:
-        """Write one record, a second after the last."""
+        """Write one record, a second after the last; ``fields`` are the record's other ones."""
         self.time_us += 1_000_000
         payload = ev.Record(
             version=version,
@@ -122,6 +170,7 @@ class Shard:
             transactions=transactions,
             landed_legs=legs,
             wallet_changes=changes,
+            **fields,
         ).SerializeToString()
         before, self.hash = self.hash, next_hash(self.hash, payload)
         self.seq += 1

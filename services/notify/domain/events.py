@@ -1,18 +1,20 @@
-"""Expand a record to events: one for each customer wallet that it touched. Pure.
+"""Expand a record to events: one for each new version of a customer's wallet. Pure.
 
-Ids and order follow from the record alone, so every process, delivery and replay gives the same.
-Within a record a wallet's events ascend by its version; versions have no gaps, so neither have a
-wallet's events.
+Each customer side of a posting, each change of a wallet and each change of a hold makes one. Ids
+and order follow from the record alone, so every process, delivery and replay gives the same. Within
+a record a wallet's events ascend by its version; versions have no gaps, so neither have a wallet's
+events.
 """
 
 from dataclasses import dataclass
 
-from notify.domain.facts import Change, EventType, Facts, Leg, Posting, Transaction
+from notify.domain.facts import Change, EventType, Facts, HoldChange, Leg, Posting, Transaction
 from walletkit.ids import is_system
 
 DEBIT = "d"
 CREDIT = "c"
 CHANGE = "w"
+HOLD = "h"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Event:
     time_us: int
     wallet_id: bytes
     wallet_sequence: int
-    about: Movement | Change
+    about: Movement | Change | HoldChange
 
 
 def expand(record: Facts) -> list[Event]:
@@ -47,7 +49,9 @@ def expand(record: Facts) -> list[Event]:
             n += 1
     changes = enumerate(record.changes)
     events.extend(_of_change(record, number, change) for number, change in changes)
-    kinds = (record.transactions, record.legs, record.changes)
+    holds = enumerate(record.holds)
+    events.extend(_of_hold(record, number, change) for number, change in holds)
+    kinds = (record.transactions, record.legs, record.changes, record.holds)
     if sum(bool(kind) for kind in kinds) > 1:
         # The record lists each kind by itself; the versions tell in which order a wallet saw them.
         events.sort(key=lambda event: event.wallet_sequence)
@@ -76,6 +80,17 @@ def _of_change(record: Facts, n: int, change: Change) -> Event:
         time_us=record.time_us,
         wallet_id=change.wallet_id,
         wallet_sequence=change.version,
+        about=change,
+    )
+
+
+def _of_hold(record: Facts, n: int, change: HoldChange) -> Event:
+    return Event(
+        event_id=_event_id(record, n, HOLD),
+        type=change.type,
+        time_us=record.time_us,
+        wallet_id=change.wallet_id,
+        wallet_sequence=change.wallet_version,
         about=change,
     )
 

@@ -16,7 +16,14 @@ class EventType(StrEnum):
 
     TRANSACTION_POSTED = "transaction.posted"
     TRANSACTION_RETURNED = "transaction.returned"
+    HOLD_AUTHORIZED = "hold.authorized"
+    HOLD_INCREMENTED = "hold.incremented"
+    HOLD_EXTENDED = "hold.extended"
+    HOLD_CAPTURED = "hold.captured"
+    HOLD_VOIDED = "hold.voided"
+    HOLD_EXPIRED = "hold.expired"
     WALLET_CREATED = "wallet.created"
+    WALLET_UPDATED = "wallet.updated"
     WALLET_FROZEN = "wallet.frozen"
     WALLET_UNFROZEN = "wallet.unfrozen"
     WALLET_CLOSED = "wallet.closed"
@@ -29,11 +36,13 @@ EVENT_TYPES = frozenset(EventType)
 class Posting:
     """One movement on the record's shard.
 
-    A system wallet's balance and version are not known here.
+    A system wallet's balance and version are not known here. ``payee`` is the wallet that is meant:
+    where ``destination`` is `transit`, the one on the other shard.
     """
 
     source: bytes
     destination: bytes
+    payee: bytes
     currency_code: str
     amount_minor: int
     source_posted_after: int
@@ -46,14 +55,16 @@ class Posting:
 class Transaction:
     """A transaction in its home's record.
 
-    ``opaque`` is `{"d": description, "m": metadata}` or empty.
+    ``opaque`` is JSON of what the caller said or empty: `d` description, `m` metadata, `r` reason,
+    `a` actor. Parent and family are empty, the effective time is 0, where there is none.
     """
 
     transaction_id: bytes
     type: str
     state: str
-    source: bytes
-    destination: bytes
+    parent_id: bytes
+    family_id: bytes
+    effective_time_us: int
     reference: bytes
     opaque: bytes
     postings: tuple[Posting, ...]
@@ -61,13 +72,15 @@ class Transaction:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """A credit of another shard's transaction that landed here.
+    """A leg of a transaction that landed here: a credit from another shard, or a return.
 
-    The rest is in the home's record.
+    The rest is in the home's record. ``state`` is the whole transaction's where this record says
+    it, else empty: other legs may still be on their way.
     """
 
     transaction_id: bytes
     leg: int
+    state: str
     postings: tuple[Posting, ...]
 
     @property
@@ -80,16 +93,55 @@ class Leg:
 class Change:
     """A wallet created or changed.
 
-    Account, currency and ``opaque``, `{"m": metadata}` or empty, only where it was created.
+    Account, alias and currency only where it was created; ``opaque``, `{"m": metadata}` or empty,
+    there and where its metadata were replaced. An account's freeze is empty where there is none.
     """
 
     type: EventType
+    changed: str
+    """What an update has set: `metadata` or `limits`; empty for the other types."""
     wallet_id: bytes
     version: int
-    status: str
     account_id: str
+    alias: str
     currency_code: str
     opaque: bytes
+    status: str
+    previous_status: str
+    account_freeze: str
+    previous_account_freeze: str
+    overdraft_limit_minor: int
+    previous_overdraft_limit_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class HoldChange:
+    """A hold made or changed; the amounts are those after it.
+
+    Destination, reference and ``opaque``, as in a transaction, only where it was made; the
+    transaction only where it was captured.
+    """
+
+    type: EventType
+    hold_id: bytes
+    wallet_id: bytes
+    wallet_version: int
+    state: str
+    currency_code: str
+    authorized_minor: int
+    captured_minor: int
+    released_minor: int
+    held_after_minor: int
+    expire_time_us: int
+    destination: bytes
+    transaction_id: bytes
+    reference: bytes
+    opaque: bytes
+
+    @property
+    def open_minor(self) -> int:
+        """What it still reserves."""
+        return self.authorized_minor - self.captured_minor - self.released_minor
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +154,4 @@ class Facts:
     transactions: tuple[Transaction, ...]
     legs: tuple[Leg, ...]
     changes: tuple[Change, ...]
+    holds: tuple[HoldChange, ...]

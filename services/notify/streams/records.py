@@ -11,9 +11,10 @@ from notify.streams.decode import decode, time_us
 from walletkit.chain import genesis_hash
 
 CACHED_RECORDS = 32
-"""How many records' events are kept, for readers at nearly the same place.
+CACHED_EVENTS = 64_000
+"""How many records and events in all are kept, for readers at nearly the same place.
 
-At most 1,000 transactions each.
+A record usually has some hundred events; one of 1 MiB that is all postings has tens of thousands.
 """
 
 _PAYLOAD = b"p"
@@ -47,6 +48,7 @@ class Records:
         self._bounds = (kept_records, kept_bytes)
         self._append = client.register_script(scripts.APPEND)
         self._events: OrderedDict[tuple[int, int], list[Event]] = OrderedDict()
+        self._cached = 0
 
     async def head(self, shard: int) -> Head:
         """Return the last record of a shard."""
@@ -124,8 +126,9 @@ class Records:
         if events is None:
             events = expand(decode(kept.shard, kept.seq, kept.payload))
             self._events[place] = events
-            if len(self._events) > CACHED_RECORDS:
-                self._events.popitem(last=False)
+            self._cached += len(events)
+            while len(self._events) > CACHED_RECORDS or self._cached > CACHED_EVENTS:
+                self._cached -= len(self._events.popitem(last=False)[1])
         return events
 
 
