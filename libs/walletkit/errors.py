@@ -45,6 +45,46 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
         "TRANSACTION_NOT_FOUND": Entry(Code.NOT_FOUND, "No transaction has this id."),
         "SUBSCRIPTION_NOT_FOUND": Entry(Code.NOT_FOUND, "No subscription has this id."),
         "SHARD_NOT_FOUND": Entry(Code.NOT_FOUND, "No shard has this number."),
+        "HOLD_NOT_FOUND": Entry(Code.NOT_FOUND, "No hold has this id."),
+        "HOLD_EXPIRED": Entry(
+            Code.FAILED_PRECONDITION, "The hold's time is over; it reserves nothing any more."
+        ),
+        "HOLD_VOIDED": Entry(
+            Code.FAILED_PRECONDITION, "The hold was voided; it reserves nothing any more."
+        ),
+        "HOLD_CAPTURED": Entry(
+            Code.FAILED_PRECONDITION, "The hold was captured for the last time."
+        ),
+        "HOLD_EXPIRE_TIME": Entry(
+            Code.FAILED_PRECONDITION,
+            "`expire_time` must be in the future, at most 366 days ahead, and later than before.",
+        ),
+        "HOLD_DESTINATION_MISMATCH": Entry(
+            Code.FAILED_PRECONDITION, "The hold names another wallet as the one that is paid."
+        ),
+        "HOLD_OVER_CAPTURE": Entry(
+            Code.FAILED_PRECONDITION,
+            "The hold reserves less, and the wallet's limits allow no capture that much beyond it.",
+        ),
+        "TRANSACTION_PROCESSING": Entry(
+            Code.FAILED_PRECONDITION,
+            "The transaction's money is still on its way. Reverse it later, with a fresh key.",
+        ),
+        "TRANSACTION_RETURNED": Entry(
+            Code.FAILED_PRECONDITION,
+            "The transaction's money went back to its source: there is nothing to reverse.",
+        ),
+        "TRANSACTION_REVERSED": Entry(
+            Code.FAILED_PRECONDITION, "All of the transaction has been reversed before."
+        ),
+        "REVERSAL_EXCEEDS_ORIGINAL": Entry(
+            Code.FAILED_PRECONDITION,
+            "Less than that is left to reverse; `remaining` says how much.",
+        ),
+        "MULTI_SHARD_DEBIT": Entry(
+            Code.FAILED_PRECONDITION,
+            "The wallets that one transaction debits must lie on one shard.",
+        ),
         "IDEMPOTENCY_KEY_REUSED": Entry(
             Code.ALREADY_EXISTS,
             "The key was used for another request. Use a fresh key.",
