@@ -111,6 +111,39 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
         "BALANCE_OVERFLOW": Entry(
             Code.FAILED_PRECONDITION, "The balance would exceed 2^63 - 1 minor units."
         ),
+        "ACCOUNT_FROZEN": Entry(
+            Code.FAILED_PRECONDITION, "The account is frozen, and its wallets with it."
+        ),
+        "ACCOUNT_NOT_FROZEN": Entry(
+            Code.FAILED_PRECONDITION, "Only a frozen account can be unfrozen."
+        ),
+        "ACCOUNT_NOT_FOUND": Entry(Code.NOT_FOUND, "No wallet belongs to this account."),
+        "ALIAS_TAKEN": Entry(
+            Code.ALREADY_EXISTS, "Another wallet of the account has this alias, for good."
+        ),
+        "ASSET_EXISTS": Entry(
+            Code.FAILED_PRECONDITION, "The asset is registered already, with another exponent."
+        ),
+        "TRANSACTION_LIMIT": Entry(
+            Code.FAILED_PRECONDITION,
+            "The amount exceeds what one transaction of the wallet or its account may move.",
+        ),
+        "VELOCITY_LIMIT": Entry(
+            Code.FAILED_PRECONDITION,
+            "The wallet or its account has used up what may be moved in this hour, day or month;"
+            " `window_end_time` says until when.",
+        ),
+        "BALANCE_BELOW_MINIMUM": Entry(
+            Code.FAILED_PRECONDITION,
+            "What would be left in the wallet, less what is held, is below its minimum balance.",
+        ),
+        "BALANCE_ABOVE_MAXIMUM": Entry(
+            Code.FAILED_PRECONDITION, "The balance would exceed the wallet's maximum balance."
+        ),
+        "OVERDRAFT_IN_USE": Entry(
+            Code.FAILED_PRECONDITION,
+            "The new overdraft limit does not cover what of it is in use.",
+        ),
         "VERSION_MISMATCH": Entry(
             Code.ABORTED,
             "The wallet is not at `expected_version`. Read it and decide again, with a fresh key.",
@@ -138,7 +171,7 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
         ),
         "ACCOUNT_TOO_LARGE": Entry(
             Code.FAILED_PRECONDITION,
-            "The account has too many wallets to list them together. List each of them.",
+            "The account has more wallets than one call may list or change. Take them one by one.",
         ),
         "REPLAY_TOO_LARGE": Entry(
             Code.FAILED_PRECONDITION,
