@@ -48,7 +48,8 @@ CHAIN_FAULTS = {
     "an entry missing": ("DELETE FROM entries WHERE shard=0 AND seq=8 LIMIT 1", {"ENTRIES"}),
     "an entry too many": (
         """INSERT INTO entries SELECT wallet_id,version+100,day,shard,seq,n,number,tx_id,
-        counterparty,delta,balance_after,time_us FROM entries WHERE shard=0 AND seq=8 LIMIT 1""",
+        counterparty,delta,balance_after,time_us,type FROM entries
+        WHERE shard=0 AND seq=8 LIMIT 1""",
         {"ENTRIES"},
     ),
     "a balance": ("UPDATE accounts SET posted=posted+1 WHERE shard=0 LIMIT 1", {"BALANCE"}),
@@ -58,7 +59,8 @@ CHAIN_FAULTS = {
     "a wallet missing": ("DELETE FROM accounts WHERE shard=0 LIMIT 1", {"WALLET"}),
     "a wallet too many": (
         f"""INSERT INTO accounts SELECT x'{new_id(0).hex()}',shard,currency,account_id,status,
-        posted,version,debit,credit,time_us FROM accounts WHERE shard=0 LIMIT 1""",
+        posted,version,debit,credit,time_us,held,overdraft_limit,account_freeze FROM accounts
+        WHERE shard=0 LIMIT 1""",
         {"WALLET"},
     ),
     "an open leg missing": ("DELETE FROM open_intents", {"LEG"}),

@@ -27,6 +27,13 @@ async def names(url: str) -> list[str]:
     return [name for (name,) in (await sql(url, NAMES))[0]]
 
 
+async def columns(url: str) -> set[tuple[str, str]]:
+    """Return every column of every table."""
+    query = """SELECT table_name,column_name FROM information_schema.columns
+        WHERE table_schema=DATABASE()"""
+    return {(table, column) for table, column in (await sql(url, query))[0]}
+
+
 async def test_migrations_go_up_and_down_and_up_again(fresh_databases: FreshDatabases) -> None:
     """From nothing to the newest schema, back to nothing, and once more."""
     url = fresh_databases.ledger
@@ -38,6 +45,35 @@ async def test_migrations_go_up_and_down_and_up_again(fresh_databases: FreshData
     assert {name for (name,) in (await sql(url, "SHOW TABLES"))[0]} == {"alembic_version"}
     await bootstrap.bootstrap(url)
     assert {name for (name,) in (await sql(url, "SHOW TABLES"))[0]} == tables
+
+
+async def test_each_migration_goes_down_to_what_was_before_it(
+    fresh_databases: FreshDatabases,
+) -> None:
+    """A step back takes columns, keys and tables away; a step forward keeps the rows there are."""
+    url = fresh_databases.ledger
+    await bootstrap.bootstrap(url)
+    newest = await columns(url)
+    await migrate.downgrade(url, bootstrap.MIGRATIONS, "0001")
+    before = await columns(url)
+    assert newest - before >= {("accounts", "held"), ("entries", "type"), ("labels", "label")}
+    assert not before - newest
+    owner = f"(x'{'01' * 16}',0,'EUR','ann',1,5,1,0,5,7)"
+    await sql(url, f"INSERT INTO accounts VALUES {owner}")
+    await bootstrap.bootstrap(url)
+    assert await columns(url) == newest
+    kept = await sql(url, "SELECT posted,held,overdraft_limit,account_freeze FROM accounts")
+    assert kept == [[(5, 0, 0, 0)]]
+
+
+async def test_an_interrupted_migration_is_finished(fresh_databases: FreshDatabases) -> None:
+    """DDL commits by itself: what the first try has done does not stop the second."""
+    url = fresh_databases.ledger
+    await bootstrap.bootstrap(url)
+    newest = await columns(url)
+    await sql(url, "UPDATE alembic_version SET version_num='0001'; DROP TABLE assets")
+    await bootstrap.bootstrap(url)
+    assert await columns(url) == newest
 
 
 async def test_partitions_are_made_ahead_once(
@@ -65,7 +101,7 @@ async def test_upkeep_after_a_long_pause_leaves_no_hole(
     monkeypatch.setattr(partitions, "today", lambda: later)
     await partitions.extend(url)
     missed = later - 50
-    values = f"(x'{'01' * 16}',1,{missed},0,1,0,0,x'{'00' * 16}',x'{'00' * 16}',1,1,1)"
+    values = f"(x'{'01' * 16}',1,{missed},0,1,0,0,x'{'00' * 16}',x'{'00' * 16}',1,1,1,3)"
     await sql(url, f"INSERT INTO entries VALUES {values}")
     found = await sql(url, f"SELECT COUNT(*) FROM entries PARTITION (d{later})")
     assert found == [[(1,)]]

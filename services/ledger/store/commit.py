@@ -60,8 +60,8 @@ def packets(shard: int, commit: Commit) -> Iterator[str]:
     last = commit.records[-1]
     statements = [
         *_insert("records", _record_rows(shard, commit.records)),
-        *_insert("entries", _entry_rows(shard, sorted(commit.entries))),
-        *_insert("accounts", _account_rows(commit.accounts), _ACCOUNTS_UPDATED),
+        *_insert(_ENTRIES, _entry_rows(shard, sorted(commit.entries))),
+        *_insert(_ACCOUNTS, _account_rows(commit.accounts), _ACCOUNTS_UPDATED),
         *_insert("transit_legs", _leg_rows(shard, commit.legs)),
         *_intents(shard, commit.legs),
         *_insert("transaction_states", _state_rows(commit.states), _STATES_UPDATED),
@@ -80,6 +80,13 @@ def packets(shard: int, commit: Commit) -> Iterator[str]:
         yield ";".join(packet)
 
 
+_ACCOUNTS = (
+    "accounts(wallet_id,shard,currency,account_id,status,posted,version,debit,credit,time_us)"
+)
+_ENTRIES = (
+    "entries(wallet_id,version,day,shard,seq,n,number,tx_id,counterparty,delta,balance_after,"
+    "time_us)"
+)
 _ACCOUNTS_UPDATED = (
     " ON DUPLICATE KEY UPDATE status=VALUES(status),posted=VALUES(posted),version=VALUES(version),"
     "debit=VALUES(debit),credit=VALUES(credit),time_us=VALUES(time_us)"
