@@ -1,0 +1,30 @@
+"""Decide the registration of assets that ISO 4217 does not know.
+
+An asset never changes: its exponent says what every amount of it means. So a second registration
+is either the same, and nothing more, or refused.
+"""
+
+from wallet.domain.batch import Batch, NewAsset
+from wallet.domain.commands import RegisterAsset
+from wallet.domain.outcome import AssetSet
+from walletkit.errors import ServiceError
+
+
+def decide_register(batch: Batch, command: RegisterAsset) -> AssetSet | ServiceError:
+    """Register the asset; one that is registered as asked stays as it is."""
+    currency, exponent = command.currency, command.exponent
+    found = batch.assets.get(currency)
+    if found is None:
+        batch.assets[currency] = exponent
+        batch.changes.assets.append(NewAsset(currency, exponent, command.slot))
+    elif found != exponent:
+        return ServiceError(
+            "ASSET_EXISTS",
+            f"asset {currency} is registered with exponent {found}, not {exponent}",
+            {
+                "currency_code": currency,
+                "exponent": str(found),
+                "requested_exponent": str(exponent),
+            },
+        )
+    return AssetSet(currency, exponent, replayed=False)
