@@ -3,17 +3,20 @@
 No I/O.
 """
 
+import json
+
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from guilder.events.v1 import record_pb2 as events
 from guilder.ledger.v1 import ledger_service_pb2 as api
 from guilder.type.v1.position_pb2 import Position
+from ledger.domain.chart import BY_KIND, ChartAccount
 from ledger.store.queries import EntryRow
 from ledger.store.trial import Line
 from walletkit.errors import invalid_field
-from walletkit.ids import SystemKind, format_id, parse_wallet_id
-from walletkit.money import EXPONENTS
+from walletkit.ids import format_id, parse_wallet_id
 
-_CUSTOMERS = "customers"
 _MICRO = 1_000_000
 _NANO_OF_MICRO = 1_000
 _MAX_SECONDS = 253_402_300_800
@@ -30,12 +33,9 @@ def wallet_id(text: str) -> bytes:
         ) from error
 
 
-def moment(
-    message: api.ListEntriesRequest | api.GetBalanceRequest | api.ListTransactionsRequest,
-    field: str,
-) -> int | None:
+def moment(message: Message, field: str) -> int | None:
     """Return a request's time in microseconds, or None. Raise ``ServiceError`` (INVALID_FIELD)."""
-    if not message.HasField(field):  # type: ignore[arg-type]  # the name is one of ours
+    if not message.HasField(field):
         return None
     time: Timestamp = getattr(message, field)
     if not (
@@ -68,25 +68,58 @@ def entry(wallet_text: str, currency: str, row: EntryRow) -> api.Entry:
     )
 
 
-def exponent(currency: str) -> int:
-    """Return the decimal digits of a currency's major unit.
+def description(opaque: bytes) -> str:
+    """Read the description in what a caller said; empty where there is none."""
+    try:
+        said = json.loads(opaque) if opaque else {}
+    except (ValueError, RecursionError):
+        return ""
+    text = said.get("d") if isinstance(said, dict) else None
+    # JSON can write half a character, which no message takes.
+    return text.encode(errors="replace").decode() if isinstance(text, str) else ""
 
-    0 for one that this program does not know.
-    """
-    return EXPONENTS.get(currency, 0)
+
+def state(value: int) -> events.TransactionState.ValueType:
+    """Render a transaction's state: the journal keeps the records' numbers."""
+    return events.TransactionState.ValueType(value)
 
 
 def trial_line(line: Line) -> api.TrialBalanceLine:
     """Render a line of the trial balance."""
+    account = BY_KIND[line.kind]
     return api.TrialBalanceLine(
         shard=line.shard,
         currency_code=line.currency,
-        account=SystemKind(line.kind).name.lower() if line.kind else _CUSTOMERS,
+        account=account.name,
         debit_minor=str(line.debit),
         credit_minor=str(line.credit),
         net_minor=str(line.net),
         wallets=line.wallets,
+        account_code=account.code,
+        account_class=_class(account),
+        normal_side=_side(account),
+        balance_minor=str(account.balance(line.net)),
     )
+
+
+def chart_account(account: ChartAccount) -> api.ChartAccount:
+    """Render an account of the chart."""
+    return api.ChartAccount(
+        code=account.code,
+        name=account.name,
+        account_class=_class(account),
+        normal_side=_side(account),
+        description=account.description,
+    )
+
+
+def _class(account: ChartAccount) -> api.AccountClass.ValueType:
+    # The numbers are the same, by design.
+    return api.AccountClass.ValueType(account.account_class)
+
+
+def _side(account: ChartAccount) -> api.EntrySide.ValueType:
+    return api.EntrySide.ValueType(account.normal_side)
 
 
 def balanced(lines: list[Line]) -> bool:

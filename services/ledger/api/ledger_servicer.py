@@ -7,6 +7,7 @@ import grpc.aio
 
 from guilder.ledger.v1 import ledger_service_pb2 as api
 from guilder.ledger.v1.ledger_service_pb2_grpc import LedgerServiceServicer
+from ledger.api.balances import chart_of_accounts
 from ledger.api.proofs import Proofs
 from ledger.api.reads import Reads
 
@@ -32,25 +33,37 @@ class LedgerServicer(LedgerServiceServicer):
         self, request: api.ListEntriesRequest, context: Context
     ) -> api.ListEntriesResponse:
         """List a wallet's entries, newest first."""
-        return await self._reads.list_entries(request, context)
+        return await self._reads.lists.list_entries(request, context)
 
     async def ListTransactions(
         self, request: api.ListTransactionsRequest, context: Context
     ) -> api.ListTransactionsResponse:
-        """List the transactions behind a wallet's entries, newest first."""
-        return await self._reads.list_transactions(request, context)
+        """List transactions, newest first."""
+        return await self._reads.lists.list_transactions(request, context)
+
+    def GetStatement(
+        self, request: api.GetStatementRequest, context: Context
+    ) -> AsyncIterator[api.GetStatementResponse]:
+        """Stream a wallet's statement."""
+        return self._reads.statements.get_statement(request, context)
 
     async def GetBalance(
         self, request: api.GetBalanceRequest, context: Context
     ) -> api.GetBalanceResponse:
         """Get a wallet's balance, now or at a time."""
-        return await self._reads.get_balance(request, context)
+        return await self._reads.balances.get_balance(request, context)
 
     async def GetTrialBalance(
         self, request: api.GetTrialBalanceRequest, context: Context
     ) -> api.GetTrialBalanceResponse:
-        """Get the trial balance."""
-        return await self._reads.get_trial_balance(request)
+        """Get the trial balance, now or at a time."""
+        return await self._reads.balances.get_trial_balance(request)
+
+    async def GetChartOfAccounts(
+        self, request: api.GetChartOfAccountsRequest, context: Context
+    ) -> api.GetChartOfAccountsResponse:
+        """Get the chart of accounts."""
+        return chart_of_accounts()
 
     async def VerifyChain(
         self, request: api.VerifyChainRequest, context: Context

@@ -47,6 +47,8 @@ class EntryRow(NamedTuple):
     delta: int
     balance_after: int
     time_us: int
+    type: int
+    """The transaction's; 0 where only its home's record has it."""
 
 
 class Edge(NamedTuple):
@@ -65,7 +67,7 @@ class Place(NamedTuple):
     n: int
 
 
-_COLUMNS = ",".join(EntryRow._fields)
+ENTRY_COLUMNS = ",".join(EntryRow._fields)
 NOTHING = Edge(0, 0, 0)
 
 
@@ -139,12 +141,12 @@ async def list_entries(
     entries: list[EntryRow] = []
     for first, last in _days(newest.day, oldest.day):
         rows = await session.rows(
-            f"""SELECT {_COLUMNS} FROM entries WHERE wallet_id={literal(wallet_id)}
+            f"""SELECT {ENTRY_COLUMNS} FROM entries WHERE wallet_id={literal(wallet_id)}
             AND day BETWEEN {first:d} AND {last:d}
             AND version>{oldest.version:d} AND version<={newest.version:d}
             ORDER BY version DESC LIMIT {limit - len(entries):d}"""
         )
-        entries += map(_entry, rows)
+        entries += map(entry_of, rows)
         if len(entries) == limit:
             break
     return entries
@@ -169,12 +171,31 @@ async def changed_states(session: Session, tx_ids: Collection[bytes]) -> dict[by
     return dict(await session.rows(query))
 
 
+async def states_now(session: Session, tx_ids: Collection[bytes]) -> dict[bytes, int]:
+    """Return the state of now of transactions whose homes' records are here.
+
+    A record's transaction is PROCESSING where it has an intent, else COMPLETED, until a later
+    record closes the intent: so no record has to be read.
+    """
+    states = await changed_states(session, tx_ids)
+    others = set(tx_ids) - states.keys()
+    sent = await homes_of_legs(session, others)
+    for tx_id in others:
+        states[tx_id] = (
+            events.TRANSACTION_STATE_PROCESSING
+            if tx_id in sent
+            else events.TRANSACTION_STATE_COMPLETED
+        )
+    return states
+
+
 async def read_transactions(
     session: Session, places: Iterable[Place]
 ) -> dict[Place, tuple[events.Transaction, int]]:
     """Return transactions as their records hold them, with the record's time in microseconds.
 
-    Records are read a few at a time: each may hold a thousand other transactions.
+    Records are read a few at a time: each may hold a thousand other transactions. What is returned
+    is a copy, since a part of a message keeps all of it in memory.
     """
     wanted: dict[tuple[int, int], list[Place]] = {}
     for place in places:
@@ -189,7 +210,9 @@ async def read_transactions(
         for shard, seq, time_us, payload in await session.rows(query):
             transactions = parse(payload).transactions
             for place in wanted[shard, seq]:
-                found[place] = (transactions[place.n], time_us)
+                transaction = events.Transaction()
+                transaction.CopyFrom(transactions[place.n])
+                found[place] = (transaction, time_us)
             await asyncio.sleep(0)
     return found
 
@@ -207,6 +230,7 @@ def _edge(row: tuple[Any, ...]) -> Edge:
     return Edge(row[0], row[1], int(row[2]))
 
 
-def _entry(row: tuple[Any, ...]) -> EntryRow:
+def entry_of(row: tuple[Any, ...]) -> EntryRow:
+    """Read a row of ``ENTRY_COLUMNS``; the driver gives DECIMAL as ``Decimal``."""
     entry = EntryRow(*row)
     return entry._replace(balance_after=int(entry.balance_after))
