@@ -174,7 +174,7 @@ def decode_usage(kept: bytes) -> Usage:
 def encode_limits(limits: Limits) -> bytes:
     """Return the kept form of limits: canonical JSON of what is set, or nothing where nothing is.
 
-    At most 1,200 bytes with 12 velocity limits. The same limits give the same bytes.
+    At most 1,000 bytes. The same limits give the same bytes.
     """
     shown: dict[str, Any] = {}
     if limits.overdraft:
