@@ -13,15 +13,12 @@ storm of callers gets past it. Four points follow.
   make room for direct debits, never for holds: what is held must fit below the limit by itself.
 - A debit and a credit between two wallets of an account are both counted for the account.
 
-What comes in from another shard was decided there: here it is counted, and only the maximum
-balance can send it back (``can_land``). What comes back to its own wallet always lands.
+A credit from another shard that goes beyond the limits goes back when it arrives. What comes back
+to the wallet that paid it is never refused, and counted like any credit.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 from wallet.domain.batch import Balance, Batch
-from wallet.domain.bound import Bound
+from wallet.domain.bound import Bound, Spent
 from wallet.domain.commands import Limits, VelocityLimit
 from wallet.domain.kinds import ACCOUNT_LIMITED, LIMITED, VelocityBasis, VelocityWindow
 from wallet.domain.limit_errors import (
@@ -45,88 +42,43 @@ Violation = tuple[str, object, str]
 """A field of limits, its value, and the rule that it breaks."""
 
 
-@dataclass(slots=True)
-class _Debit:
-    """A debit or hold that is asked for."""
-
-    batch: Batch
-    wallet_id: bytes
-    balance: Balance
-    amount: int
-    whole: int
-    """What the per-transaction cap bounds: of an increment the whole hold."""
-    reserving: bool
-    begins: bool
-    extra: dict[bytes, int]
-    """By wallet and account: what else is about to leave them or be held."""
-    begun: dict[bytes, int]
-    """By wallet and account: how many debits are about to begin before this one."""
-
-
 def refuse_debit(
     batch: Batch,
     wallet_id: bytes,
     balance: Balance,
     amount: int,
     *,
-    extra_held: int = 0,
     reserving: bool = False,
     authorized: int = 0,
 ) -> ServiceError | None:
     """Say why an amount can't leave a wallet or be held in it, or None.
 
-    ``extra_held``: what the same command is about to hold or take besides.
     ``reserving``: the amount is for a hold. ``authorized``: what that hold has before, where it
     is incremented; then no new debit begins, and the cap bounds the whole hold.
     """
     if not balance.flags & (LIMITED | ACCOUNT_LIMITED):
         return None
-    extra = {bound.owner: extra_held for bound in batch.bounds_of(wallet_id, balance)}
-    return _refuse_debit(
-        _Debit(
-            batch,
-            wallet_id,
-            balance,
-            amount,
-            whole=authorized + amount,
-            reserving=reserving or authorized > 0,
-            begins=authorized == 0,
-            extra=extra,
-            begun={},
-        )
-    )
-
-
-def refuse_debits(batch: Batch, debits: Iterable[tuple[bytes, int]]) -> ServiceError | None:
-    """Say why the debits of one transaction can't be made one after another, or None.
-
-    Each is checked as though those before it had been made. Wallets without limits may be among
-    them, and system wallets, which never have any.
-    """
-    extra: dict[bytes, int] = {}
-    begun: dict[bytes, int] = {}
-    for wallet_id, amount in debits:
-        balance = batch.balances.get(wallet_id)
-        if balance is None or not balance.flags & (LIMITED | ACCOUNT_LIMITED):
-            continue
-        refusal = _refuse_debit(
-            _Debit(
-                batch,
-                wallet_id,
-                balance,
-                amount,
-                whole=amount,
-                reserving=False,
-                begins=True,
-                extra=extra,
-                begun=begun,
-            )
-        )
-        if refusal is not None:
-            return refusal
-        for bound in batch.bounds_of(wallet_id, balance):
-            extra[bound.owner] = extra.get(bound.owner, 0) + amount
-            begun[bound.owner] = begun.get(bound.owner, 0) + 1
+    bounds = batch.bounds_of(wallet_id, balance)
+    refusal = _refuse_size(wallet_id, bounds, authorized + amount)
+    if refusal is not None:
+        return refusal
+    left = balance.posted - balance.held
+    for bound in bounds:
+        least = bound.limits.min_balance
+        if least is not None and left - amount < least:
+            return below_minimum(wallet_id, least, left, amount)
+    reserving = reserving or authorized > 0
+    for bound in bounds:
+        held = balance.held if bound.owner == wallet_id else bound.held
+        for limit in bound.limits.velocity:
+            if limit.basis == VelocityBasis.CREDITS:
+                continue
+            spent = bound.spent(limit.window, batch.now_us)
+            used = held + _used(spent, limit.basis, reserving=reserving)
+            if limit.max_amount and used + amount > limit.max_amount:
+                return over_velocity(wallet_id, bound, limit, batch.now_us, used, amount)
+            if limit.max_count and not authorized and spent.begun >= limit.max_count:
+                return over_velocity(wallet_id, bound, limit, batch.now_us, spent.begun)
     return None
 
 
@@ -134,48 +86,34 @@ def refuse_credit(
     batch: Batch, wallet_id: bytes, balance: Balance, amount: int
 ) -> ServiceError | None:
     """Say why an amount can't come into a wallet, or None."""
-    return refuse_credits(batch, [(wallet_id, amount)]) if balance.flags else None
-
-
-def refuse_credits(batch: Batch, credits_: Iterable[tuple[bytes, int]]) -> ServiceError | None:
-    """Say why the credits of one transaction can't be made one after another, or None.
-
-    Each is checked as though those before it had been made, and none of the debits.
-    """
-    extra: dict[bytes, int] = {}
-    received: dict[bytes, int] = {}
-    for wallet_id, amount in credits_:
-        balance = batch.balances.get(wallet_id)
-        if balance is None or not balance.flags & (LIMITED | ACCOUNT_LIMITED):
-            continue
-        bounds = batch.bounds_of(wallet_id, balance)
-        refusal = _refuse_credit(batch, wallet_id, balance, amount, bounds, extra, received)
-        if refusal is not None:
-            return refusal
-        for bound in bounds:
-            extra[bound.owner] = extra.get(bound.owner, 0) + amount
-            received[bound.owner] = received.get(bound.owner, 0) + 1
+    if not balance.flags & (LIMITED | ACCOUNT_LIMITED):
+        return None
+    bounds = batch.bounds_of(wallet_id, balance)
+    refusal = _refuse_size(wallet_id, bounds, amount)
+    if refusal is not None:
+        return refusal
+    for bound in bounds:
+        most = bound.limits.max_balance
+        if most is not None and balance.posted + amount > most:
+            return above_maximum(wallet_id, most, balance.posted, amount)
+    for bound in bounds:
+        for limit in bound.limits.velocity:
+            if limit.basis != VelocityBasis.CREDITS:
+                continue
+            spent = bound.spent(limit.window, batch.now_us)
+            if limit.max_amount and spent.credits + amount > limit.max_amount:
+                return over_velocity(wallet_id, bound, limit, batch.now_us, spent.credits, amount)
+            if limit.max_count and spent.received >= limit.max_count:
+                return over_velocity(wallet_id, bound, limit, batch.now_us, spent.received)
     return None
-
-
-def can_land(batch: Batch, wallet_id: bytes, balance: Balance, amount: int) -> bool:
-    """Tell whether a credit from another shard stays within the wallet's maximum balance.
-
-    One that does not goes back; a credit that comes back itself always lands.
-    """
-    if not balance.flags & LIMITED:
-        return True
-    most = batch.bounds[wallet_id].limits.max_balance
-    return most is None or balance.posted + amount <= most
 
 
 def refuse_capture(batch: Batch, hold: Hold, balance: Balance, amount: int) -> ServiceError | None:
     """Say why an amount can't be captured, or None.
 
     What is still reserved always can. What goes beyond, by at most the wallet's over-capture limit,
-    is held first: limits bind that part like any increment. Such a capture must be the hold's last
-    one, else the next would be measured by a hold that has grown. A wallet without limits refuses
-    any such capture.
+    is held first: limits bind that part like any increment. Such a capture ends the hold, so that
+    no other is measured by what it has grown to. A wallet without limits refuses any such capture.
     """
     excess = amount - hold.open
     if excess <= 0:
@@ -186,9 +124,7 @@ def refuse_capture(batch: Batch, hold: Hold, balance: Balance, amount: int) -> S
     allowed = hold.authorized + hold.authorized * percent // 100
     if hold.captured + amount > allowed:
         return over_capture(hold, amount, allowed - hold.captured)
-    return refuse_debit(
-        batch, hold.wallet_id, balance, excess, reserving=True, authorized=hold.authorized
-    )
+    return refuse_debit(batch, hold.wallet_id, balance, excess, authorized=hold.authorized)
 
 
 def begin(batch: Batch, wallet_id: bytes, balance: Balance) -> None:
@@ -236,75 +172,19 @@ def check_account_limits(limits: Limits) -> list[Violation]:
     return violations + check_limits(cap)
 
 
-def _refuse_debit(debit: _Debit) -> ServiceError | None:
-    bounds = debit.batch.bounds_of(debit.wallet_id, debit.balance)
-    for bound in bounds:
-        cap = bound.limits.max_transaction
-        if cap is not None and debit.whole > cap:
-            return over_cap(debit.wallet_id, bound, cap, debit.whole)
-    for bound in bounds:
-        least = bound.limits.min_balance
-        left = debit.balance.posted - debit.balance.held - debit.extra.get(bound.owner, 0)
-        if least is not None and left - debit.amount < least:
-            return below_minimum(debit.wallet_id, least, left, debit.amount)
-    for bound in bounds:
-        for limit in bound.limits.velocity:
-            if limit.basis != VelocityBasis.CREDITS:
-                refusal = _refuse_velocity(debit, bound, limit)
-                if refusal is not None:
-                    return refusal
-    return None
-
-
-def _refuse_velocity(debit: _Debit, bound: Bound, limit: VelocityLimit) -> ServiceError | None:
-    now_us = debit.batch.now_us
-    spent = bound.spent(limit.window, now_us)
-    held = debit.balance.held if bound.owner == debit.wallet_id else bound.held
-    extra = debit.extra.get(bound.owner, 0)
-    if limit.basis == VelocityBasis.DEBITS:
-        used = spent.debits + held + extra
-    elif debit.reserving:
-        used = max(spent.net, 0) + held + extra
-    else:
-        used = spent.net + held + extra
-    if limit.max_amount and used + debit.amount > limit.max_amount:
-        return over_velocity(debit.wallet_id, bound, limit, now_us, used, debit.amount)
-    begun = spent.begun + debit.begun.get(bound.owner, 0)
-    if limit.max_count and debit.begins and begun >= limit.max_count:
-        return over_velocity(debit.wallet_id, bound, limit, now_us, begun)
-    return None
-
-
-def _refuse_credit(  # what one check compares
-    batch: Batch,
-    wallet_id: bytes,
-    balance: Balance,
-    amount: int,
-    bounds: list[Bound],
-    extra: dict[bytes, int],
-    received: dict[bytes, int],
-) -> ServiceError | None:
+def _refuse_size(wallet_id: bytes, bounds: list[Bound], amount: int) -> ServiceError | None:
     for bound in bounds:
         cap = bound.limits.max_transaction
         if cap is not None and amount > cap:
             return over_cap(wallet_id, bound, cap, amount)
-    for bound in bounds:
-        most = bound.limits.max_balance
-        posted = balance.posted + extra.get(bound.owner, 0)
-        if most is not None and posted + amount > most:
-            return above_maximum(wallet_id, most, posted, amount)
-    for bound in bounds:
-        for limit in bound.limits.velocity:
-            if limit.basis != VelocityBasis.CREDITS:
-                continue
-            spent = bound.spent(limit.window, batch.now_us)
-            used = spent.credits + extra.get(bound.owner, 0)
-            if limit.max_amount and used + amount > limit.max_amount:
-                return over_velocity(wallet_id, bound, limit, batch.now_us, used, amount)
-            count = spent.received + received.get(bound.owner, 0)
-            if limit.max_count and count >= limit.max_count:
-                return over_velocity(wallet_id, bound, limit, batch.now_us, count)
     return None
+
+
+def _used(spent: Spent, basis: VelocityBasis, *, reserving: bool) -> int:
+    """Return what counts as used beside what is held; below zero where more came in than left."""
+    if basis == VelocityBasis.DEBITS:
+        return spent.debits
+    return max(spent.net, 0) if reserving else spent.net
 
 
 def _check_velocity(velocity: tuple[VelocityLimit, ...]) -> list[Violation]:
