@@ -24,15 +24,9 @@ from wallet.domain import idempotency
 from wallet.domain.batch import Batch, Kept
 from wallet.domain.commands import ChangeStatus, CreateWallet, KeyedCommand, Transfer
 from wallet.domain.decide import decide
+from wallet.domain.kept import decode_posted, decode_wallet, encode
 from wallet.domain.kinds import TransactionState, WalletChangeKind, WalletStatus
-from wallet.domain.outcome import (
-    BalanceAfter,
-    Posted,
-    WalletSet,
-    decode_posted,
-    decode_wallet,
-    encode,
-)
+from wallet.domain.outcome import BalanceAfter, Posted, WalletSet
 from walletkit.errors import CATALOGUE, ServiceError
 from walletkit.money import MAX_BALANCE_MINOR
 

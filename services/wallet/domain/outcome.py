@@ -1,26 +1,10 @@
-"""What a command came to, and how that is kept with its idempotency key.
+"""What a command came to. How that is kept with its idempotency key: see ``kept``."""
 
-The kept form must be readable for as long as keys live: it begins with a byte that names its
-layout.
-"""
-
-import json
-import struct
 from typing import NamedTuple
 
 from wallet.domain.commands import CreateWallet, Limits, Line, Transfer
 from wallet.domain.kinds import AccountFreeze, HoldState, LegResult, TransactionState, WalletStatus
 from walletkit.errors import ServiceError
-
-_POSTED = 1
-_DECLINED = 2
-_WALLET = 3
-
-_BALANCE = struct.Struct(">qqqQ")
-_POSTED_HEAD = struct.Struct(">BqB")
-_WALLET_HEAD = struct.Struct(">BqB")
-_HAS_SOURCE = 1
-_HAS_DESTINATION = 2
 
 
 class BalanceAfter(NamedTuple):
@@ -163,56 +147,13 @@ KeyedOutcome = SingleOutcome | AtomicSet | ServiceError
 Outcome = KeyedOutcome | Landed | Closed | Expired
 
 
-def encode(outcome: Posted | WalletSet | ServiceError) -> bytes:
-    """Return the form that is kept with the key."""
-    if isinstance(outcome, Posted):
-        source, destination = outcome.source_after, outcome.destination_after
-        flags = (source is not None) * _HAS_SOURCE | (destination is not None) * _HAS_DESTINATION
-        kept = _POSTED_HEAD.pack(_POSTED, outcome.create_time_us, flags)
-        if source is not None:
-            kept += _BALANCE.pack(*source)
-        if destination is not None:
-            kept += _BALANCE.pack(*destination)
-        return kept
-    if isinstance(outcome, WalletSet):
-        head = _WALLET_HEAD.pack(_WALLET, outcome.facts.create_time_us, outcome.status)
-        return head + _BALANCE.pack(*outcome.after)
-    declined = {"r": outcome.reason, "m": outcome.message, "d": dict(outcome.metadata)}
-    return bytes((_DECLINED,)) + json.dumps(declined, separators=(",", ":")).encode()
-
-
-def decode_posted(kept: bytes, command: Transfer, state: TransactionState) -> Posted | ServiceError:
-    """Read what was kept for a transfer; ``state`` is the transaction's of now."""
-    if kept[0] == _DECLINED:
-        return _decode_declined(kept)
-    _, create_time_us, flags = _POSTED_HEAD.unpack_from(kept)
-    at = _POSTED_HEAD.size
-    source = destination = None
-    if flags & _HAS_SOURCE:
-        source = BalanceAfter(*_BALANCE.unpack_from(kept, at))
-        at += _BALANCE.size
-    if flags & _HAS_DESTINATION:
-        destination = BalanceAfter(*_BALANCE.unpack_from(kept, at))
-    return Posted(command, state, create_time_us, source, destination, replayed=True)
-
-
-def decode_wallet(kept: bytes, facts: WalletFacts) -> WalletSet | ServiceError:
-    """Read what was kept for a wallet's creation or change of status."""
-    if kept[0] == _DECLINED:
-        return _decode_declined(kept)
-    _, create_time_us, status = _WALLET_HEAD.unpack_from(kept)
-    after = BalanceAfter(*_BALANCE.unpack_from(kept, _WALLET_HEAD.size))
-    facts = facts._replace(create_time_us=create_time_us)
-    return WalletSet(facts, WalletStatus(status), after, replayed=True)
-
-
 def facts_of(command: CreateWallet, create_time_us: int) -> WalletFacts:
     """Return the facts that a creation fixes."""
     return WalletFacts(
-        command.ref, command.account_id, command.currency, create_time_us, command.opaque
+        command.ref,
+        command.account_id,
+        command.currency,
+        create_time_us,
+        command.opaque,
+        command.alias,
     )
-
-
-def _decode_declined(kept: bytes) -> ServiceError:
-    declined = json.loads(kept[1:])
-    return ServiceError(declined["r"], declined["m"], declined["d"])
