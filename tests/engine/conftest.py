@@ -16,6 +16,7 @@ from walletkit.stack import Stack
 GROWING = (
     *("balances", "wallets", "transactions", "idem", "outcomes"),
     *("intents", "inbox", "system_wallets", "outbox"),
+    *("holds", "links", "tx_lines", "reversed", "limits", "accounts", "aliases", "assets"),
 )
 
 

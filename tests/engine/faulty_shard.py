@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from enum import Enum, auto
 
 from wallet.domain.batch import Batch
-from wallet.store.load import ReadSet
+from wallet.store.needs import ReadSet
 from wallet.store.shard import Shard
 from walletkit.sql.session import error_number, run_packet
 

@@ -175,8 +175,9 @@ def abandon(router: Router) -> None:
         assert loop._task is not None
         loop._task.cancel()
         loop.shard.close()
-    assert router.legs._task is not None
-    router.legs._task.cancel()
+    for task in (router.legs._task, *[expiry._task for expiry in router._expiries]):
+        assert task is not None
+        task.cancel()
 
 
 async def until(condition: Callable[[], bool], within_s: float = 10.0) -> None:

@@ -9,18 +9,29 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from wallet.domain.batch import Batch
-from wallet.domain.commands import ChangeStatus, Command, LandLeg, Transfer
+from wallet.domain.commands import (
+    Atomic,
+    Authorize,
+    CaptureHold,
+    Command,
+    FreezeAccount,
+    LandLeg,
+    PostTransaction,
+    Reverse,
+    SetAccountLimits,
+    Transfer,
+)
 from wallet.domain.decide import decide
 from wallet.engine.counterparties import Counterparties
 from wallet.engine.queue import Item
 from wallet.store.faults import Fault, classify, in_doubt
-from wallet.store.load import read_set
+from wallet.store.needs import read_set
 from wallet.store.shard import Shard
 from walletkit.errors import ServiceError
 
@@ -75,6 +86,8 @@ class BatchRun:
         self._on_commit = on_commit
         self._park = park
         self._suspects: dict[bytes, float] = {}
+        self._account_wallets: Mapping[str, tuple[bytes, ...]] = {}
+        """Wallets of the accounts that the batch of now changes; empty for most."""
 
     async def commit(self, items: list[Item]) -> None:
         """Answer or park every item. Raise ``ShardLostError`` when the shard is gone."""
@@ -106,6 +119,8 @@ class BatchRun:
         commands = [item.command for item in items]
         needs = read_set(commands, self._shard.local_slots)
         counterparties = await self._counterparties.look_up(needs.counterparties)
+        # Filled by the load, also by one that then waits in vain for one of these wallets.
+        self._account_wallets = needs.account_wallets
         batch = await self._shard.load(needs)
         batch.counterparties = await self._counterparties.renew(counterparties)
         outcomes = [decide(batch, command) for command in commands]
@@ -182,7 +197,7 @@ class BatchRun:
 
     async def _park_blocked(self, items: list[Item]) -> list[Item]:
         """Park the commands whose wallets a stranger's transaction holds; return the others."""
-        wallet_ids = {wallet_id for item in items for wallet_id in _locks(item.command)}
+        wallet_ids = {wallet_id for item in items for wallet_id in self._locks(item.command)}
         blocked = await self._blocked(wallet_ids)
         until = time.monotonic() + SUSPECT_S
         self._suspects.update(dict.fromkeys(blocked, until))
@@ -192,7 +207,7 @@ class BatchRun:
         """Probe wallets that were found locked lately, so that no batch waits for them again."""
         now = time.monotonic()
         self._suspects = {w: until for w, until in self._suspects.items() if until > now}
-        asked = {w for item in items for w in _locks(item.command) if w in self._suspects}
+        asked = {w for item in items for w in self._locks(item.command) if w in self._suspects}
         if not asked:
             return items
         blocked = await self._blocked(asked)
@@ -212,7 +227,7 @@ class BatchRun:
     def _without(self, items: list[Item], blocked: set[bytes]) -> list[Item]:
         free = []
         for item in items:
-            if not blocked.intersection(_locks(item.command)):
+            if not blocked.intersection(self._locks(item.command)):
                 free.append(item)
             elif item.parks >= MAX_PARKS:
                 self._unavailable([item], "has the wallet locked by another session")
@@ -220,6 +235,16 @@ class BatchRun:
                 item.parks += 1
                 self._park(item)
         return free
+
+    def _locks(self, command: Command) -> Iterator[bytes]:
+        """Yield the wallets that a command may lock; those of other shards do no harm here."""
+        if isinstance(command, (FreezeAccount, SetAccountLimits)):
+            yield from self._account_wallets.get(command.account_id, ())
+        elif isinstance(command, Atomic):
+            for part in command.commands:
+                yield from self._locks(part)
+        else:
+            yield from _locks(command)
 
     def _give_up(self, items: Sequence[Item]) -> None:
         for item in items:
@@ -233,15 +258,25 @@ class BatchRun:
             item.unavailable(self._shard.number, why)
 
 
-def _locks(command: Command) -> tuple[bytes, ...]:
-    """Return the wallets that a command may lock; those of other shards do no harm here."""
-    if isinstance(command, Transfer):
-        return (command.source, command.destination)
-    if isinstance(command, LandLeg):
-        return (command.intent.destination,)
-    if isinstance(command, ChangeStatus):
-        return (command.wallet_id,)
-    return ()
+def _locks(command: Command) -> Iterator[bytes]:
+    """Yield the wallets that a command names."""
+    if isinstance(command, (Transfer, Reverse)):
+        yield command.source
+        yield command.destination
+    elif isinstance(command, LandLeg):
+        yield command.intent.destination
+    elif isinstance(command, PostTransaction):
+        for line in command.lines:
+            yield line.source
+            yield line.destination
+        for wallet_id, _ in command.expected_versions:
+            yield wallet_id
+    else:
+        if isinstance(command, (Authorize, CaptureHold)):
+            yield command.destination
+        named: bytes | None = getattr(command, "wallet_id", None)
+        if named is not None:
+            yield named
 
 
 def _internal() -> ServiceError:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from wallet.domain.batch import Counterparty, NoCounterparty
+from walletkit.ids import slot_of
 
 STATUS_TTL_S = 0.2
 LOOK_UP_S = 0.5
@@ -72,6 +73,11 @@ class Counterparties:
     def forget(self, wallet_id: bytes) -> None:
         """Read a wallet anew next time."""
         self._cache.pop(wallet_id, None)
+
+    def forget_slot(self, slot: int) -> None:
+        """Read all wallets of a slot anew next time."""
+        for wallet_id in [w for w in self._cache if slot_of(w) == slot]:
+            del self._cache[wallet_id]
 
     def _believed(self, wallet_id: bytes, now: float) -> bool:
         cached = self._cache.get(wallet_id)

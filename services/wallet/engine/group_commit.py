@@ -13,7 +13,7 @@ from collections.abc import Callable
 import structlog
 
 from wallet.domain.batch import Batch
-from wallet.domain.commands import CloseIntent, Command, LandLeg
+from wallet.domain.commands import Command
 from wallet.engine.batch_run import BatchRun, ShardLostError
 from wallet.engine.counterparties import Counterparties
 from wallet.engine.queue import Answer, Item
@@ -23,7 +23,7 @@ from walletkit.errors import ServiceError
 MAX_BATCH = 1000
 MAX_BATCH_BYTES = 1024 * 1024
 INTERNAL_QUEUE_FACTOR = 4
-"""Legs and closings may queue to so many times the callers' limit.
+"""Legs, closings and expiries may queue to so many times the callers' limit, and beside it.
 
 They only shrink what is open.
 """
@@ -60,6 +60,7 @@ class ShardLoop:
         self._window_s = window_s
         self._queue_limit = queue_limit
         self._queue: deque[Item] = deque()
+        self._internal = 0
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -82,18 +83,20 @@ class ShardLoop:
 
         Raise ``ServiceError``, with nothing changed: SHARD_UNAVAILABLE, OVERLOADED, SHUTTING_DOWN.
         """
-        internal = isinstance(command, (LandLeg, CloseIntent))
-        limit = self._queue_limit * (INTERNAL_QUEUE_FACTOR if internal else 1)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        item = Item(command, future, deadline)
         if not self.up:
             raise self.unavailable()
-        if self._closing and not internal:
+        if self._closing and not item.internal:
             raise ServiceError("SHUTTING_DOWN", "the process is stopping; nothing was changed")
-        if len(self._queue) >= limit:
+        limit, waiting = self._queue_limit, len(self._queue) - self._internal
+        if item.internal:
+            limit, waiting = limit * INTERNAL_QUEUE_FACTOR, self._internal
+        if waiting >= limit:
             number = str(self.shard.number)
             message = f"{limit} commands wait for shard {number}; nothing was changed"
             raise ServiceError("OVERLOADED", message, {"shard": number})
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._enqueue(Item(command, future, deadline))
+        self._enqueue(item)
         return future
 
     def unavailable(self) -> ServiceError:
@@ -170,11 +173,17 @@ class ShardLoop:
 
     def _fail_queue(self) -> None:
         while self._queue:
-            self._queue.popleft().unavailable(self.shard.number, "does not answer")
+            self._dequeue().unavailable(self.shard.number, "does not answer")
 
     def _enqueue(self, item: Item) -> None:
         self._queue.append(item)
+        self._internal += item.internal
         self._arrived.set()
+
+    def _dequeue(self) -> Item:
+        item = self._queue.popleft()
+        self._internal -= item.internal
+        return item
 
     def _park(self, item: Item) -> None:
         """Put a command aside for a moment: its wallet is locked by somebody else."""
@@ -199,7 +208,7 @@ class ShardLoop:
         size = 0
         now = time.monotonic()
         while self._queue and len(items) < MAX_BATCH and size < MAX_BATCH_BYTES:
-            item = self._queue.popleft()
+            item = self._dequeue()
             if item.future.done():
                 continue
             # Of one that was at its commit before, a rerun alone can say what became of it.

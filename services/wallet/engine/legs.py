@@ -7,7 +7,7 @@ times, from the rows alone: what a process leaves behind when it dies, the sweep
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import structlog
@@ -74,13 +74,19 @@ class Legs:
             if leg.returned is not None:
                 self._send(leg.returned)
 
-    async def wait(self, tx_id: bytes, timeout_s: float) -> TransactionState | None:
-        """Return the state that the first leg brings a transaction to; None if it takes longer."""
-        under_way = self._under_way.get((tx_id, 0))
-        if under_way is None:
+    async def wait(
+        self, tx_id: bytes, legs: Sequence[int], timeout_s: float
+    ) -> TransactionState | None:
+        """Return the state that the legs bring a transaction to; None if it takes longer."""
+        under_way = [self._under_way.get((tx_id, leg)) for leg in legs]
+        known = [future for future in under_way if future is not None]
+        if not known or len(known) < len(under_way):
             return None
-        await asyncio.wait([under_way], timeout=timeout_s)
-        return under_way.result() if under_way.done() else None
+        await asyncio.wait(known, timeout=timeout_s)
+        states = {future.result() if future.done() else None for future in known}
+        if states == {TransactionState.COMPLETED}:
+            return TransactionState.COMPLETED
+        return None if None in states else TransactionState.PROCESSING
 
     def _send(self, intent: Intent) -> bool:
         """Send a leg off; False when its shard takes nothing now: the sweep comes back to it."""
@@ -88,7 +94,7 @@ class Legs:
         if place in self._under_way:
             return True
         try:
-            landing = self._submit(LandLeg(slot_of(intent.destination), intent), math.inf)
+            landing = self._submit(LandLeg(_slot_of_landing(intent), intent), math.inf)
         except ServiceError:
             return False
         self._under_way[place] = asyncio.get_running_loop().create_future()
@@ -108,7 +114,7 @@ class Legs:
             return
         state = None if intent.leg >= RETURN_LEG else TransactionState.COMPLETED
         self._tell(place, state)
-        close = CloseIntent(slot_of(intent.source), intent.tx_id, intent.leg, state)
+        close = CloseIntent(_slot_of_opening(intent), intent.tx_id, intent.leg, state, intent.legs)
         try:
             closing = self._submit(close, math.inf)
         except ServiceError:
@@ -152,3 +158,16 @@ class Legs:
             if not all(sent):
                 break
         self._cursors[shard.number] = after
+
+
+def _slot_of_landing(intent: Intent) -> int:
+    """Return where it lands: a return at home.
+
+    The transaction's id tells, for what comes home may be a system wallet's, which has no slot.
+    """
+    return slot_of(intent.tx_id if intent.leg >= RETURN_LEG else intent.destination)
+
+
+def _slot_of_opening(intent: Intent) -> int:
+    """Return where it was opened: a return by the wallet that could not be credited."""
+    return slot_of(intent.source if intent.leg >= RETURN_LEG else intent.tx_id)

@@ -3,12 +3,20 @@
 import asyncio
 from typing import NamedTuple
 
-from wallet.domain.commands import Command, CreateWallet, Transfer
+from wallet.domain.commands import (
+    Atomic,
+    Command,
+    InternalCommand,
+    PostTransaction,
+    Transfer,
+)
 from wallet.domain.outcome import Outcome
 from walletkit.errors import ServiceError
 
 COMMAND_BYTES = 250
 """What a command adds to a batch besides the caller's own bytes."""
+LINE_BYTES = 150
+"""What each of several postings adds."""
 
 
 class Answer(NamedTuple):
@@ -24,7 +32,7 @@ class Answer(NamedTuple):
 class Item:
     """A command in the queue."""
 
-    __slots__ = ("command", "deadline", "future", "maybe_committed", "parks", "size")
+    __slots__ = ("command", "deadline", "future", "internal", "maybe_committed", "parks", "size")
 
     def __init__(self, command: Command, future: asyncio.Future[Answer], deadline: float) -> None:
         """Queue a command until ``deadline``, by ``time.monotonic``.
@@ -36,9 +44,9 @@ class Item:
         self.deadline = deadline
         self.maybe_committed = False
         self.parks = 0
-        self.size = COMMAND_BYTES
-        if isinstance(command, (Transfer, CreateWallet)):
-            self.size += len(command.opaque)
+        self.internal = isinstance(command, InternalCommand)
+        """Whether it is the suite's own, which only shrinks what is open."""
+        self.size = size_of(command)
 
     def unavailable(self, shard: int, why: str) -> None:
         """Tell the caller that the shard can't be used, and whether that leaves a doubt."""
@@ -55,3 +63,15 @@ class Item:
         """Tell the caller, if there still is one."""
         if not self.future.done():
             self.future.set_result(Answer(outcome, seq))
+
+
+def size_of(command: Command) -> int:
+    """Return about how many bytes a command adds to its batch."""
+    if isinstance(command, Transfer):
+        return COMMAND_BYTES + len(command.opaque)
+    if isinstance(command, Atomic):
+        return COMMAND_BYTES + sum(size_of(part) for part in command.commands)
+    size = COMMAND_BYTES + len(getattr(command, "opaque", b""))
+    if isinstance(command, PostTransaction):
+        size += LINE_BYTES * len(command.lines)
+    return size

@@ -3,14 +3,23 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
 from wallet.domain.batch import Batch
-from wallet.domain.commands import ChangeStatus, Command
-from wallet.domain.kinds import TransactionState, WalletChangeKind
-from wallet.domain.outcome import Posted, WalletSet
+from wallet.domain.commands import (
+    Atomic,
+    ChangeStatus,
+    Command,
+    FreezeAccount,
+    KeyedCommand,
+)
+from wallet.domain.kinds import AccountFreeze, TransactionState, WalletChangeKind
+from wallet.domain.outcome import AtomicSet, Outcome, Posted, SingleOutcome
+from wallet.engine import dry_run
 from wallet.engine.counterparties import STATUS_TTL_S, Counterparties, Reader
+from wallet.engine.expiry import Expiry
 from wallet.engine.group_commit import ShardLoop
 from wallet.engine.legs import Legs
 from wallet.engine.queue import Answer
@@ -55,6 +64,9 @@ class Router:
             )
             for shard in shards
         ]
+        self._expiries = [
+            Expiry(loop.shard, self.submit, partial(_is_up, loop)) for loop in self.loops
+        ]
         self._misfit = False
         self._readers: dict[ShardLoop, Reader] = {loop: _reader(loop.shard) for loop in self.loops}
 
@@ -74,6 +86,8 @@ class Router:
             message = f"{unowned} slots are owned by no shard"
             raise SlotMapError(message)
         self.legs.start()
+        for expiry in self._expiries:
+            expiry.start()
 
     async def drain(self) -> None:
         """Take no more from callers, finish what is queued, and stop.
@@ -82,7 +96,7 @@ class Router:
         """
         for loop in self.loops:
             loop.close()
-        await self.legs.stop()
+        await asyncio.gather(self.legs.stop(), *[expiry.stop() for expiry in self._expiries])
         while self.legs.under_way or not all(loop.quiet for loop in self.loops):  # noqa: ASYNC110
             await asyncio.sleep(DRAIN_POLL_S)  # many conditions, once in a life
         await asyncio.gather(*[loop.stop() for loop in self.loops])
@@ -90,6 +104,7 @@ class Router:
     def ready(self) -> bool:
         """Tell whether the loops run and at least one shard answers."""
         alive = self.legs.running and all(loop.running for loop in self.loops)
+        alive = alive and all(expiry.running for expiry in self._expiries)
         return alive and any(loop.up for loop in self.loops)
 
     def loop_of(self, slot: int) -> ShardLoop:
@@ -115,25 +130,56 @@ class Router:
         """Queue a command at its shard; see ``ShardLoop.submit``."""
         return self.loop_of(command.slot).submit(command, deadline)
 
+    async def validate(self, commands: Sequence[KeyedCommand], deadline: float) -> list[Outcome]:
+        """Decide commands as if they came in this order, and change nothing.
+
+        A key that was used replays. Nothing is promised: what is decided later may find other
+        balances. An error of its shard is the command's outcome.
+        """
+        return await dry_run.validate(commands, deadline, self.loop_of, self.counterparties)
+
     async def finish(self, command: Command | None, answer: Answer) -> Answer:
         """Wait for what belongs to a committed change before its caller hears of it."""
         outcome = answer.outcome
-        if isinstance(outcome, Posted) and outcome.state == TransactionState.PROCESSING:
-            state = await self.legs.wait(outcome.command.ref, self._leg_wait_s)
-            if state is not None:
-                return Answer(outcome._replace(state=state), answer.seq)
-        elif isinstance(outcome, WalletSet) and isinstance(command, ChangeStatus):
-            await self._barrier(command)
+        if isinstance(outcome, Posted):
+            # The way of nearly all: one test more, and the reply.
+            if outcome.state == TransactionState.PROCESSING:
+                return Answer(await self._landed(outcome), answer.seq)
+            return answer
+        if isinstance(outcome, AtomicSet):
+            landed = await asyncio.gather(*[self._landed(part) for part in outcome.outcomes])
+            answer = Answer(outcome._replace(outcomes=tuple(landed)), answer.seq)
+        if command is not None and not isinstance(outcome, ServiceError):
+            await self._barrier(command.commands if isinstance(command, Atomic) else (command,))
         return answer
 
-    async def _barrier(self, command: ChangeStatus) -> None:
+    async def _landed(self, outcome: SingleOutcome) -> SingleOutcome:
+        """Return the outcome with the state that its legs bring it to within the time given."""
+        if not isinstance(outcome, Posted) or outcome.state != TransactionState.PROCESSING:
+            return outcome
+        legs = outcome.legs or (0,)
+        state = await self.legs.wait(outcome.command.ref, legs, self._leg_wait_s)
+        return outcome if state is None else outcome._replace(state=state)
+
+    async def _barrier(self, commands: Sequence[Command]) -> None:
         """Let every batch that may have seen the old status end: nothing passes after the reply."""
-        self.counterparties.forget(command.wallet_id)
-        if len(self.loops) == 1 or command.kind == WalletChangeKind.UNFROZEN:
+        stopping = [self._forget(command) for command in commands]
+        if not any(stopping) or len(self.loops) == 1:
             return
         # Other processes believe what they have read for so long, and then commit.
         await asyncio.sleep(STATUS_TTL_S + COMMIT_S)
         await asyncio.gather(*[loop.settled() for loop in self.loops])
+
+    def _forget(self, command: Command) -> bool:
+        """Forget what was read of wallets that a command changes; tell whether it stops them."""
+        if isinstance(command, ChangeStatus):
+            self.counterparties.forget(command.wallet_id)
+            return command.kind != WalletChangeKind.UNFROZEN
+        if isinstance(command, FreezeAccount):
+            # All wallets of an account are in its slot, and few others.
+            self.counterparties.forget_slot(command.slot)
+            return command.freeze != AccountFreeze.NONE
+        return False
 
     def _committed(self, batch: Batch) -> None:
         self.legs.on_commit(batch)
@@ -164,6 +210,10 @@ class Router:
                 owners[slot] = loop
         self._owners = owners
         self._misfit = False
+
+
+def _is_up(loop: ShardLoop) -> bool:
+    return loop.up
 
 
 def _reader(shard: Shard) -> Reader:

@@ -4,20 +4,30 @@ The driver binds the values, but for the counterparties' ids.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from wallet.domain.batch import Balance, Counterparty
-from wallet.domain.commands import Intent
-from wallet.domain.kinds import TransactionState, TransactionType, WalletStatus
-from wallet.domain.outcome import WalletFacts
-from wallet.store.load import wallet_facts
+from wallet.domain.bound import Usage, account_owner, decode_limits, decode_usage
+from wallet.domain.commands import Intent, Limits, Line
+from wallet.domain.kinds import (
+    AccountFreeze,
+    HoldState,
+    TransactionState,
+    TransactionType,
+    WalletStatus,
+)
+from wallet.domain.outcome import Hold, WalletFacts
+from wallet.store.load import FACTS, HOLD, hold_of, wallet_facts
 from wallet.store.shard import Shard
 from walletkit.clock import to_us
+from walletkit.ids import NIL
 from walletkit.sql.literals import id_list
 
 Counterparties = dict[bytes, Counterparty]
-_BALANCE = "currency,posted,held,overdraft_limit,status,version"
-_FACTS = "w.wallet_id,w.account_id,w.currency,w.created_at,w.opaque"
+_BALANCE = "currency,posted,held,overdraft_limit,status,version,flags"
+_WALLET = ",".join(f"w.{column}" for column in FACTS.split(",")) + ",b.status,b.flags"
+_LAST_ID = b"\xff" * len(NIL)
 
 
 class StoredWallet(NamedTuple):
@@ -25,6 +35,8 @@ class StoredWallet(NamedTuple):
 
     facts: WalletFacts
     status: WalletStatus
+    flags: int = 0
+    """How far its account is frozen, and whether it or its account is limited."""
 
 
 class StoredTransaction(NamedTuple):
@@ -40,18 +52,33 @@ class StoredTransaction(NamedTuple):
     create_time_us: int
     reference: bytes
     opaque: bytes
+    parent: bytes = b""
+    """Hold of a capture, original of a reversal."""
+    family: bytes = b""
+    """Where its family begins; empty where it has no parent."""
+    lines: tuple[Line, ...] = ()
+    """All of several postings; empty where there is only one."""
+
+
+class HoldFacts(NamedTuple):
+    """What of a hold never changes, and says where its commands go."""
+
+    wallet_id: bytes
+    currency: str
+    destination: bytes
+    """NIL where its captures may choose."""
 
 
 async def counterparties(shard: Shard, wallet_ids: Sequence[bytes]) -> Counterparties:
-    """Return currency and status of those wallets that the shard has."""
+    """Return currency, status and flags of those wallets that the shard has."""
     # On the way of every transfer between shards: literals cost a tenth of the driver's binding.
     ids = id_list(wallet_ids)
     rows: list[Any] = await shard.look_up(
-        f"SELECT wallet_id,currency,status FROM balances WHERE wallet_id IN ({ids})"
+        f"SELECT wallet_id,currency,status,flags FROM balances WHERE wallet_id IN ({ids})"
     )
     return {
-        wallet_id: Counterparty(currency, WalletStatus(status))
-        for wallet_id, currency, status in rows
+        wallet_id: Counterparty(currency, WalletStatus(status), flags)
+        for wallet_id, currency, status, flags in rows
     }
 
 
@@ -67,8 +94,7 @@ async def balance(shard: Shard, wallet_id: bytes) -> Balance | None:
 async def wallet(shard: Shard, wallet_id: bytes) -> StoredWallet | None:
     """Return a wallet."""
     rows: list[Any] = await shard.query(
-        f"SELECT {_FACTS},b.status FROM wallets w JOIN balances b USING(wallet_id)"
-        " WHERE w.wallet_id=%s",
+        f"SELECT {_WALLET} FROM wallets w JOIN balances b USING(wallet_id) WHERE w.wallet_id=%s",
         (wallet_id,),
     )
     return _wallet(rows[0]) if rows else None
@@ -77,7 +103,7 @@ async def wallet(shard: Shard, wallet_id: bytes) -> StoredWallet | None:
 async def wallets_of(shard: Shard, account_id: str, after: bytes, limit: int) -> list[StoredWallet]:
     """Return an account's wallets with ids behind ``after``, ascending."""
     rows: list[Any] = await shard.query(
-        f"SELECT {_FACTS},b.status FROM wallets w JOIN balances b USING(wallet_id)"
+        f"SELECT {_WALLET} FROM wallets w JOIN balances b USING(wallet_id)"
         " WHERE w.account_id=%s AND w.wallet_id>%s ORDER BY w.wallet_id LIMIT %s",
         (account_id, after, limit),
     )
@@ -87,13 +113,18 @@ async def wallets_of(shard: Shard, account_id: str, after: bytes, limit: int) ->
 async def transaction(shard: Shard, tx_id: bytes) -> StoredTransaction | None:
     """Return a transaction, in the state that its home knows."""
     rows: list[Any] = await shard.query(
-        "SELECT tx_id,type,state,source,destination,currency,amount,created_at,reference,opaque"
-        " FROM transactions WHERE tx_id=%s",
+        "SELECT t.tx_id,type,state,source,destination,currency,amount,created_at,reference,opaque,"
+        "parent,family FROM transactions t LEFT JOIN links l ON l.tx_id=t.tx_id"
+        " WHERE t.tx_id=%s",
         (tx_id,),
     )
     if not rows:
         return None
-    tx_id, kind, state, source, destination, currency, amount, created_at, ref, opaque = rows[0]
+    _, kind, state, source, destination, currency, amount, created_at, *told = rows[0]
+    reference, opaque, parent, family = told
+    lines: tuple[Line, ...] = ()
+    if kind in (TransactionType.POSTING, TransactionType.REVERSAL):
+        lines = await _lines(shard, tx_id)
     return StoredTransaction(
         tx_id,
         TransactionType(kind),
@@ -103,9 +134,105 @@ async def transaction(shard: Shard, tx_id: bytes) -> StoredTransaction | None:
         currency,
         amount,
         to_us(created_at),
-        ref,
+        reference,
         opaque,
+        parent or b"",
+        family or b"",
+        lines,
     )
+
+
+async def _lines(shard: Shard, tx_id: bytes) -> tuple[Line, ...]:
+    rows: list[Any] = await shard.query(
+        "SELECT source,destination,currency,amount FROM tx_lines WHERE tx_id=%s ORDER BY n",
+        (tx_id,),
+    )
+    return tuple(Line(*row) for row in rows)
+
+
+async def reversed_total(shard: Shard, tx_id: bytes) -> int:
+    """Return how much of a transaction is reversed; ask the shard of the wallet it credited."""
+    rows: list[Any] = await shard.query("SELECT amount FROM reversed WHERE tx_id=%s", (tx_id,))
+    return int(rows[0][0]) if rows else 0
+
+
+async def hold(shard: Shard, hold_id: bytes) -> Hold | None:
+    """Return a hold as it is now."""
+    rows: list[Any] = await shard.query(
+        f"SELECT {HOLD} FROM holds WHERE hold_id=%s",  # our own columns
+        (hold_id,),
+    )
+    return hold_of(rows[0]) if rows else None
+
+
+async def hold_facts(shard: Shard, hold_id: bytes) -> HoldFacts | None:
+    """Return what a command about a hold needs to know before it is decided."""
+    rows: list[Any] = await shard.query(
+        "SELECT wallet_id,currency,destination FROM holds WHERE hold_id=%s", (hold_id,)
+    )
+    return HoldFacts(*rows[0]) if rows else None
+
+
+async def holds_of(
+    shard: Shard, wallet_id: bytes, state: HoldState | None, before_id: bytes, limit: int
+) -> list[Hold]:
+    """Return a wallet's holds with ids below ``before_id``, newest first; an empty one is none."""
+    chosen, args = ("", ()) if state is None else (" AND state=%s", (int(state),))
+    rows: list[Any] = await shard.query(
+        f"SELECT {HOLD} FROM holds FORCE INDEX(holds_by_wallet)"
+        f" WHERE wallet_id=%s AND hold_id<%s{chosen} ORDER BY hold_id DESC LIMIT %s",
+        (wallet_id, before_id or _LAST_ID, *args, limit),
+    )
+    return [hold_of(row) for row in rows]
+
+
+async def overdue_holds(
+    shard: Shard, after: tuple[datetime, bytes], limit: int
+) -> list[tuple[bytes, bytes, datetime]]:
+    """Return hold, wallet and end of open holds whose time is over, behind ``after``."""
+    since, hold_id = after
+    rows: list[Any] = await shard.query(
+        "SELECT hold_id,wallet_id,open_until FROM holds FORCE INDEX(holds_open)"
+        " WHERE open_until<=UTC_TIMESTAMP(6) AND open_until>=%s AND (open_until>%s OR hold_id>%s)"
+        " ORDER BY open_until,hold_id LIMIT %s",
+        (since, since, hold_id, limit),
+    )
+    return rows
+
+
+async def alias(shard: Shard, account_id: str, name: str) -> bytes | None:
+    """Return the wallet that an account calls so."""
+    rows: list[Any] = await shard.query(
+        "SELECT wallet_id FROM aliases WHERE account_id=%s AND name=%s", (account_id, name)
+    )
+    return bytes(rows[0][0]) if rows else None
+
+
+async def account(shard: Shard, account_id: str) -> AccountFreeze:
+    """Return how far an account is frozen."""
+    rows: list[Any] = await shard.query(
+        "SELECT freeze FROM accounts WHERE account_id=%s", (account_id,)
+    )
+    return AccountFreeze(rows[0][0]) if rows else AccountFreeze.NONE
+
+
+async def limits(shard: Shard, owner: bytes) -> tuple[Limits, Usage] | None:
+    """Return the limits of a wallet, or of an account by ``account_owner``, and what is used."""
+    rows: list[Any] = await shard.query("SELECT config,used FROM limits WHERE owner=%s", (owner,))
+    return (decode_limits(rows[0][0]), decode_usage(rows[0][1])) if rows else None
+
+
+async def account_limits(
+    shard: Shard, account_id: str, currency: str
+) -> tuple[Limits, Usage] | None:
+    """Return an account's limits in a currency, and what is used of them."""
+    return await limits(shard, account_owner(account_id, currency))
+
+
+async def assets(shard: Shard) -> dict[str, int]:
+    """Return the exponents of the assets that are registered on a shard."""
+    rows: list[Any] = await shard.query("SELECT currency,exponent FROM assets")
+    return dict(rows)
 
 
 async def leg_result(shard: Shard, tx_id: bytes, leg: int) -> int | None:
@@ -120,7 +247,7 @@ async def open_intents(shard: Shard, after: tuple[bytes, int], limit: int) -> li
     """Return a shard's intents behind ``after``, by id and leg."""
     tx_id, leg = after
     rows: list[Any] = await shard.query(
-        "SELECT tx_id,leg,source,destination,currency,amount FROM intents"
+        "SELECT tx_id,leg,source,destination,currency,amount,legs FROM intents"
         " WHERE tx_id>%s OR (tx_id=%s AND leg>%s) ORDER BY tx_id,leg LIMIT %s",
         (tx_id, tx_id, leg, limit),
     )
@@ -128,9 +255,10 @@ async def open_intents(shard: Shard, after: tuple[bytes, int], limit: int) -> li
 
 
 def _balance(row: tuple[Any, ...]) -> Balance:
-    currency, posted, held, overdraft_limit, status, version = row
-    return Balance(currency, posted, held, overdraft_limit, WalletStatus(status), version)
+    currency, posted, held, overdraft_limit, status, version, flags = row
+    return Balance(currency, posted, held, overdraft_limit, WalletStatus(status), version, flags)
 
 
 def _wallet(row: tuple[Any, ...]) -> StoredWallet:
-    return StoredWallet(wallet_facts(row[:5]), WalletStatus(row[5]))
+    *facts, status, flags = row
+    return StoredWallet(wallet_facts(tuple(facts)), WalletStatus(status), flags)

@@ -4,9 +4,18 @@ Its bytes are what is hashed, stored and sent.
 """
 
 from guilder.events.v1 import record_pb2 as pb
-from wallet.domain.batch import Batch, NewLeg, NewTransaction, Posting, WalletChange
+from wallet.domain.batch import (
+    AccountChange,
+    Batch,
+    HoldChange,
+    NewLeg,
+    NewTransaction,
+    Posting,
+    WalletChange,
+)
 from wallet.domain.commands import Intent
-from wallet.domain.kinds import WalletChangeKind
+from wallet.domain.kinds import HoldChangeKind, WalletChangeKind
+from walletkit.ids import NIL
 
 RECORD_VERSION = 1
 
@@ -33,6 +42,12 @@ def encode_record(batch: Batch) -> bytes:
                 outcome=outcome,
             )
             for command, outcome in changes.keys
+        ],
+        hold_changes=[_hold_change(change) for change in changes.hold_changes],
+        account_changes=[_account_change(change) for change in changes.accounts],
+        asset_registrations=[
+            pb.AssetRegistration(currency_code=new.currency, exponent=new.exponent)
+            for new in changes.assets
         ],
     )
     return record.SerializeToString()
@@ -72,6 +87,9 @@ def _transaction(new: NewTransaction) -> pb.Transaction:
         intents=map(_intent, new.intents),
         reference=command.reference,
         opaque=command.opaque,
+        parent_id=command.parent,
+        family_id=command.family,
+        effective_time_us=command.effective_us,
     )
 
 
@@ -86,13 +104,53 @@ def _leg(leg: NewLeg) -> pb.LandedLeg:
 
 
 def _wallet_change(change: WalletChange) -> pb.WalletChange:
+    facts = change.facts
     created = change.kind == WalletChangeKind.CREATED
+    told = created or change.kind == WalletChangeKind.UPDATED
     return pb.WalletChange(
         kind=change.kind.value,  # type: ignore[arg-type]
-        wallet_id=change.facts.wallet_id,
+        wallet_id=facts.wallet_id,
         version=change.version,
         status=change.status.value,  # type: ignore[arg-type]
-        account_id=change.facts.account_id if created else "",
-        currency_code=change.facts.currency if created else "",
-        opaque=change.facts.opaque if created else b"",
+        account_id=facts.account_id if created else "",
+        currency_code=facts.currency if created else "",
+        opaque=facts.opaque if told else b"",
+        alias=facts.alias if created else "",
+        account_freeze=change.account_freeze.value,  # type: ignore[arg-type]
+        overdraft_limit_minor=change.overdraft_limit,
+        limits=change.limits,
+        previous_status=change.previous_status or 0,  # type: ignore[arg-type]
+        previous_account_freeze=change.previous_account_freeze.value,  # type: ignore[arg-type]
+        previous_overdraft_limit_minor=change.previous_overdraft_limit,
+    )
+
+
+def _hold_change(change: HoldChange) -> pb.HoldChange:
+    hold = change.hold
+    made = change.kind == HoldChangeKind.AUTHORIZED
+    return pb.HoldChange(
+        kind=change.kind.value,  # type: ignore[arg-type]
+        hold_id=hold.hold_id,
+        wallet_id=hold.wallet_id,
+        wallet_version=change.wallet_version,
+        held_after_minor=change.held_after,
+        currency_code=hold.currency,
+        state=hold.state.value,  # type: ignore[arg-type]
+        authorized_minor=hold.authorized,
+        captured_minor=hold.captured,
+        released_minor=hold.released,
+        expire_time_us=hold.expire_time_us,
+        destination=hold.destination if made and hold.destination != NIL else b"",
+        transaction_id=change.tx_id,
+        reference=hold.reference if made else b"",
+        opaque=hold.opaque if made else b"",
+    )
+
+
+def _account_change(change: AccountChange) -> pb.AccountChange:
+    return pb.AccountChange(
+        account_id=change.account_id,
+        freeze=change.freeze.value,  # type: ignore[arg-type]
+        currency_code=change.currency,
+        limits=change.limits,
     )

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Sequence
 
 import asyncmy
 
-from wallet.domain.batch import Batch, Changes, NewLeg, NewTransaction
+from wallet.domain.batch import Balance, Batch, Changes, NewLeg, NewTransaction, WalletChange
+from wallet.domain.bound import Bound, encode_limits, encode_usage
 from wallet.domain.commands import Intent
-from wallet.domain.kinds import WalletChangeKind
+from wallet.domain.kinds import RETURN_LEG, HoldState, WalletChangeKind
+from wallet.domain.outcome import Hold
 from wallet.store.load import PACKET_TIMEOUT_S
 from wallet.store.record import encode_record
 from walletkit.clock import DAY_US, to_datetime
@@ -23,16 +25,34 @@ from walletkit.sql.session import run_packet
 
 Values = tuple[int | bytes, ...]
 
-_COLUMNS = {
-    "wallets": "wallet_id,slot,account_id,currency,created_at,opaque",
-    "balances": "wallet_id,slot,currency,posted,held,overdraft_limit,status,version",
-    "transactions": (
-        "tx_id,slot,type,state,source,destination,currency,amount,created_at,reference,opaque"
+_TRANSACTION = (
+    "tx_id,slot,type,state,source,destination,currency,amount,created_at,reference,opaque"
+)
+_INTENT = "tx_id,leg,slot,source,destination,currency,amount"
+_INSERTS = {
+    "wallets": "wallets(wallet_id,slot,account_id,currency,created_at,opaque,alias)",
+    "balances": (
+        "balances(wallet_id,slot,currency,posted,held,overdraft_limit,status,version,flags)"
     ),
-    "idem": "key_hash,day,slot,ref",
-    "outcomes": "ref,slot,fingerprint,outcome",
-    "intents": "tx_id,leg,slot,source,destination,currency,amount",
-    "inbox": "tx_id,leg,slot,result",
+    "transactions": f"transactions({_TRANSACTION})",
+    "idem": "idem(key_hash,day,slot,ref)",
+    "outcomes": "outcomes(ref,slot,fingerprint,outcome)",
+    "intents": f"intents({_INTENT})",
+    "intents of several": f"intents({_INTENT},legs)",
+    "inbox": "inbox(tx_id,leg,slot,result)",
+    "links": "links(tx_id,slot,parent,family)",
+    "tx_lines": "tx_lines(tx_id,n,slot,source,destination,currency,amount)",
+    "holds": (
+        "holds(hold_id,slot,wallet_id,currency,destination,state,authorized,captured,released,"
+        "expires_at,open_until,created_at,reference,opaque)"
+    ),
+    "aliases": "aliases(account_id,name,slot,wallet_id)",
+    "assets": "assets(currency,exponent,slot)",
+}
+_UPSERTS = {
+    "reversed": ("reversed(tx_id,slot,amount)", ("amount",)),
+    "limits": ("limits(owner,slot,config,held,used)", ("config", "held", "used")),
+    "accounts": ("accounts(account_id,slot,freeze)", ("freeze",)),
 }
 
 
@@ -56,6 +76,8 @@ def save_packet(epoch: int, batch: Batch) -> str:
         *_inserts(batch),
         *_intent_updates(batch.changes),
         *_balance_updates(batch.changes),
+        *_other_updates(batch.changes),
+        *_upserts(batch.changes),
         *_chain(epoch, batch.now_us, payload),
         "COMMIT",
     ]
@@ -65,9 +87,41 @@ def save_packet(epoch: int, batch: Batch) -> str:
 def _inserts(batch: Batch) -> Iterable[str]:
     changes = batch.changes
     now = created_at(batch.now_us)
-    created = [c for c in changes.wallets if c.kind == WalletChangeKind.CREATED]
     day = batch.now_us // DAY_US
+    opened = list(_opened(changes))
     tables: dict[str, list[Values]] = {
+        "transactions": [_transaction(new, now) for new in changes.transactions],
+        "idem": [(c.key_hash, day, c.slot, c.ref) for c, _ in changes.keys],
+        "outcomes": [
+            (command.ref, command.slot, command.fingerprint, outcome)
+            for command, outcome in changes.keys
+        ],
+        "intents": [_intent(intent) for intent in opened if intent.legs == 1],
+        "intents of several": [
+            (*_intent(intent), intent.legs) for intent in opened if intent.legs != 1
+        ],
+        "inbox": [_inbox(leg) for leg in changes.legs],
+        "links": [
+            (new.command.ref, new.command.slot, new.command.parent, new.command.family)
+            for new in changes.transactions
+            if new.command.parent
+        ],
+        "tx_lines": [values for new in changes.transactions for values in _lines(new)],
+        "holds": [_hold(changes.holds[hold_id]) for hold_id in changes.new_holds],
+        "assets": [(new.currency.encode(), new.exponent, new.slot) for new in changes.assets],
+    }
+    tables.update(_created(batch, now))
+    for table, into in _INSERTS.items():
+        values = tables[table]
+        if values:
+            values.sort()
+            yield f"INSERT INTO {into} VALUES {rows(values)}"
+
+
+def _created(batch: Batch, now: bytes) -> dict[str, list[Values]]:
+    """Return the rows of new wallets; what happened to them since is an update."""
+    created = [c for c in batch.changes.wallets if c.kind == WalletChangeKind.CREATED]
+    return {
         "wallets": [
             (
                 change.facts.wallet_id,
@@ -76,35 +130,33 @@ def _inserts(batch: Batch) -> Iterable[str]:
                 change.facts.currency.encode(),
                 now,
                 change.facts.opaque,
+                change.facts.alias.encode(),
             )
             for change in created
         ],
-        "balances": [
-            (
-                c.facts.wallet_id,
-                c.slot,
-                c.facts.currency.encode(),
-                0,
-                0,
-                0,
-                int(c.status),
-                c.version,
-            )
+        "balances": [_new_balance(c, batch.balances[c.facts.wallet_id].flags) for c in created],
+        "aliases": [
+            (c.facts.account_id.encode(), c.facts.alias.encode(), c.slot, c.facts.wallet_id)
             for c in created
+            if c.facts.alias
         ],
-        "transactions": [_transaction(new, now) for new in changes.transactions],
-        "idem": [(c.key_hash, day, c.slot, c.ref) for c, _ in changes.keys],
-        "outcomes": [
-            (command.ref, command.slot, command.fingerprint, outcome)
-            for command, outcome in changes.keys
-        ],
-        "intents": [_intent(intent) for intent in _opened(changes)],
-        "inbox": [_inbox(leg) for leg in changes.legs],
     }
-    for table, values in tables.items():
-        if values:
-            values.sort()
-            yield f"INSERT INTO {table}({_COLUMNS[table]}) VALUES {rows(values)}"
+
+
+def _new_balance(change: WalletChange, flags: int) -> Values:
+    facts = change.facts
+    status, version = int(change.status), change.version
+    return (
+        facts.wallet_id,
+        change.slot,
+        facts.currency.encode(),
+        0,
+        0,
+        0,
+        status,
+        version,
+        flags,
+    )
 
 
 def _transaction(new: NewTransaction, now: bytes) -> Values:
@@ -133,14 +185,51 @@ def _opened(changes: Changes) -> Iterable[Intent]:
 
 
 def _intent(intent: Intent) -> Values:
+    # A return is opened by the wallet that could not be credited, all others by the home.
+    opener = intent.source if intent.leg >= RETURN_LEG else intent.tx_id
     return (
         intent.tx_id,
         intent.leg,
-        slot_of(intent.source),
+        slot_of(opener),
         intent.source,
         intent.destination,
         intent.currency.encode(),
         intent.amount,
+    )
+
+
+def _lines(new: NewTransaction) -> Iterable[Values]:
+    command = new.command
+    for n, line in enumerate(new.lines):
+        currency = line.currency.encode()
+        yield (
+            command.ref,
+            n,
+            command.slot,
+            line.source,
+            line.destination,
+            currency,
+            line.amount,
+        )
+
+
+def _hold(hold: Hold) -> Values:
+    expires_at = created_at(hold.expire_time_us)
+    return (
+        hold.hold_id,
+        slot_of(hold.wallet_id),
+        hold.wallet_id,
+        hold.currency.encode(),
+        hold.destination,
+        int(hold.state),
+        hold.authorized,
+        hold.captured,
+        hold.released,
+        expires_at,
+        expires_at,
+        created_at(hold.create_time_us),
+        hold.reference,
+        hold.opaque,
     )
 
 
@@ -166,10 +255,14 @@ def _intent_updates(changes: Changes) -> Iterable[str]:
 
 
 def _balance_updates(changes: Changes) -> Iterable[str]:
-    if changes.touched:
+    touched = changes.touched
+    if changes.settings:
+        yield _settings_update({w: touched[w] for w in changes.settings})
+        touched = {w: b for w, b in touched.items() if w not in changes.settings}
+    if touched:
         table = sorted(
             (wallet_id, b.posted, b.held, int(b.status), b.version)
-            for wallet_id, b in changes.touched.items()
+            for wallet_id, b in touched.items()
         )
         yield (
             f"UPDATE ({_union(('a', 'p', 'h', 's', 'v'), table)}) j STRAIGHT_JOIN balances w"
@@ -185,6 +278,84 @@ def _balance_updates(changes: Changes) -> Iterable[str]:
             f"INSERT INTO system_wallets(kind,currency,posted) VALUES {rows(deltas)}"
             " ON DUPLICATE KEY UPDATE posted=posted+VALUES(posted)"
         )
+
+
+def _settings_update(balances: dict[bytes, Balance]) -> str:
+    """Write all of these rows at once: between two steps a credit line might not hold."""
+    table = sorted(
+        (wallet_id, b.posted, b.held, b.overdraft_limit, int(b.status), b.version, b.flags)
+        for wallet_id, b in balances.items()
+    )
+    return (
+        f"UPDATE ({_union(('a', 'p', 'h', 'o', 's', 'v', 'f'), table)}) j"
+        " STRAIGHT_JOIN balances w FORCE INDEX(PRIMARY) ON j.a=w.wallet_id"
+        " SET w.posted=j.p,w.held=j.h,w.overdraft_limit=j.o,w.status=j.s,w.version=j.v,w.flags=j.f"
+    )
+
+
+def _other_updates(changes: Changes) -> Iterable[str]:
+    """Write what wallets' facts and holds have become, and take limits away that are no more."""
+    updated = {
+        c.facts.wallet_id: c.facts.opaque
+        for c in changes.wallets
+        if c.kind == WalletChangeKind.UPDATED
+    }
+    if updated:
+        yield (
+            f"UPDATE ({_union(('a', 'o'), sorted(updated.items()))}) j STRAIGHT_JOIN wallets w"
+            " FORCE INDEX(PRIMARY) ON j.a=w.wallet_id SET w.opaque=j.o"
+        )
+    changed = sorted(
+        (
+            h.hold_id,
+            int(h.state),
+            h.authorized,
+            h.captured,
+            h.released,
+            created_at(h.expire_time_us),
+        )
+        for hold_id, h in changes.holds.items()
+        # A new one that has ended already was inserted as open.
+        if hold_id not in changes.new_holds or h.state != HoldState.AUTHORIZED
+    )
+    if changed:
+        yield (
+            f"UPDATE ({_union(('a', 's', 'z', 'c', 'r', 'e'), changed)}) j STRAIGHT_JOIN holds h"
+            " FORCE INDEX(PRIMARY) ON j.a=h.hold_id SET h.state=j.s,h.authorized=j.z,"
+            "h.captured=j.c,h.released=j.r,h.expires_at=j.e,"
+            f"h.open_until=IF(j.s={literal(HoldState.AUTHORIZED.value)},j.e,NULL)"
+        )
+    gone = sorted((owner,) for owner, bound in changes.bounds.items() if bound is None)
+    if gone:
+        yield (
+            f"DELETE l FROM ({_union(('o',), gone)}) j STRAIGHT_JOIN limits l"
+            " FORCE INDEX(PRIMARY) ON j.o=l.owner"
+        )
+
+
+def _upserts(changes: Changes) -> Iterable[str]:
+    frozen = {c.account_id: (c.slot, int(c.freeze)) for c in changes.accounts}
+    tables: dict[str, list[Values]] = {
+        "reversed": [(tx_id, *total) for tx_id, total in changes.reversed.items()],
+        "limits": [_limits(bound) for bound in changes.bounds.values() if bound is not None],
+        "accounts": [(account_id.encode(), *row) for account_id, row in frozen.items()],
+    }
+    for table, values in tables.items():
+        if values:
+            into, changing = _UPSERTS[table]
+            values.sort()
+            update = ",".join([f"{column}=VALUES({column})" for column in changing])
+            yield f"INSERT INTO {into} VALUES {rows(values)} ON DUPLICATE KEY UPDATE {update}"
+
+
+def _limits(bound: Bound) -> Values:
+    return (
+        bound.owner,
+        bound.slot,
+        encode_limits(bound.limits),
+        bound.held,
+        encode_usage(bound.usage),
+    )
 
 
 def _union(names: tuple[str, ...], table: Sequence[tuple[bytes | int, ...]]) -> str:

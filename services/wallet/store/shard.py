@@ -8,7 +8,8 @@ import asyncmy
 from asyncmy.errors import InterfaceError, OperationalError
 
 from wallet.domain.batch import Batch
-from wallet.store.load import PACKET_TIMEOUT_S, ReadSet, load
+from wallet.store.load import PACKET_TIMEOUT_S, StaleEpochError, load
+from wallet.store.needs import ReadSet
 from wallet.store.save import save
 from walletkit.errors import ServiceError
 from walletkit.ids import SLOTS
@@ -20,6 +21,9 @@ READERS = 4
 LOOK_UPS = 2
 """More of them for looking at counterparties alone: slow reads must not hold up transfers."""
 SLOT_ACTIVE = 1
+_SNAPSHOT = (
+    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT"
+)
 _BROKEN = (OSError, TimeoutError, EOFError, OperationalError, InterfaceError)
 
 
@@ -64,6 +68,27 @@ class Shard:
     async def load(self, needs: ReadSet) -> Batch:
         """Lock and read what a batch needs; see ``wallet.store.load``."""
         return await load(await self._write_connection(), self.number, self._epoch, needs)
+
+    async def peek(self, needs: ReadSet) -> Batch:
+        """Read what a batch needs as of one moment, and lock nothing: for decisions without effect.
+
+        Raise ``ServiceError`` SHARD_UNAVAILABLE, or what the driver raises of a faulty statement.
+        """
+        try:
+            return await self._peek_once(needs)
+        except (*_BROKEN, StaleEpochError):
+            self._close_idle()
+        try:
+            return await self._peek_once(needs)
+        except (*_BROKEN, StaleEpochError) as error:
+            raise self._unavailable() from error
+
+    async def _peek_once(self, needs: ReadSet) -> Batch:
+        async with self._reader(self._reads) as reader:
+            await run_packet(reader, _SNAPSHOT)
+            batch = await load(reader, self.number, self._epoch, needs, lock=False)
+            await run_packet(reader, "ROLLBACK")
+        return batch
 
     async def save(self, batch: Batch) -> int:
         """Write a batch and commit; see ``wallet.store.save``."""
@@ -128,9 +153,12 @@ class Shard:
         try:
             return await self._query_once(room, sql, args)
         except _BROKEN as error:
-            number = str(self.number)
-            message = f"shard {number} does not answer"
-            raise ServiceError("SHARD_UNAVAILABLE", message, {"shard": number}) from error
+            raise self._unavailable() from error
+
+    def _unavailable(self) -> ServiceError:
+        number = str(self.number)
+        message = f"shard {number} does not answer"
+        return ServiceError("SHARD_UNAVAILABLE", message, {"shard": number})
 
     async def _query_once(
         self, room: asyncio.Semaphore, sql: str, args: Sequence[object]
