@@ -13,7 +13,7 @@ from guilder.client import (
     InsufficientFundsError,
     OutcomeUnknownError,
 )
-from guilder.client.batches import STREAM_WINDOW
+from guilder.client.streams import STREAM_WINDOW
 from guilder.wallet.v1.wallet_service_pb2 import (
     BatchTransferRequest,
     BatchTransferResponse,

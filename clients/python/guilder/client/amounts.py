@@ -8,17 +8,29 @@ import re
 from decimal import Decimal
 
 from guilder.type.v1.money_pb2 import Money
-from walletkit.money import EXPONENTS, MAX_AMOUNT_MINOR, format_minor
+from walletkit.money import EXPONENTS, MAX_AMOUNT_MINOR
+
+Amount = Money | tuple[str, int]
+"""An amount: ``Money``, or currency code and minor units, as in ``("EUR", 1_250)``."""
 
 _PLAIN_DECIMAL = re.compile(r"(0|[1-9][0-9]{0,17})(\.[0-9]{1,8})?", re.ASCII)
 
 
-def parse_amount(text: str, currency_code: str) -> Money:
+def to_money(amount: Amount) -> Money:
+    """Return an amount as the wire has it."""
+    if isinstance(amount, Money):
+        return amount
+    currency_code, amount_minor = amount
+    return Money(currency_code=currency_code, amount_minor=amount_minor)
+
+
+def parse_amount(text: str, currency_code: str, exponent: int | None = None) -> Money:
     """Read a decimal of the major unit; raise ``ValueError`` that says which rule it breaks.
 
-    The amount is from 1 to 10^15 minor units.
+    The amount is from 1 to 10^15 minor units. ``exponent`` is that of a registered asset, which ISO
+    4217 does not know.
     """
-    exponent = EXPONENTS.get(currency_code)
+    exponent = EXPONENTS.get(currency_code, exponent)
     if exponent is None:
         message = f"unknown currency {currency_code!r}"
         raise ValueError(message)
@@ -34,8 +46,9 @@ def parse_amount(text: str, currency_code: str) -> Money:
     # scaleb only moves the point: at most 26 digits, the context keeps 28: nothing is rounded.
     amount_minor = int(Decimal(text).scaleb(exponent))
     if not 1 <= amount_minor <= MAX_AMOUNT_MINOR:
-        largest = format_minor(MAX_AMOUNT_MINOR, currency_code)
-        smallest = format_minor(1, currency_code)
+        largest, smallest = (
+            f"{Decimal(minor).scaleb(-exponent):f}" for minor in (MAX_AMOUNT_MINOR, 1)
+        )
         message = f"must be from {smallest} to {largest} {currency_code}"
         raise ValueError(message)
     return Money(currency_code=currency_code, amount_minor=amount_minor)

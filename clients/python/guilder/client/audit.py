@@ -13,7 +13,7 @@ from guilder.client.calls import (
     DEFAULT_POLICY,
     PROOF_TIMEOUT_SECONDS,
     CallPolicy,
-    call_unary,
+    read,
     read_stream,
 )
 from guilder.client.errors import UnavailableError
@@ -39,18 +39,23 @@ class AuditClient:
         self._policy = policy
         self._proof_timeout_seconds = proof_timeout_seconds
 
-    async def list_shards(self) -> list[int]:
+    async def list_shards(self, *, timeout_seconds: float | None = None) -> list[int]:
         """List the numbers of the shards, ascending."""
-        reply = await call_unary(self._stub.ListShards, ListShardsRequest(), self._policy)
+        request = ListShardsRequest()
+        reply = await read(self._stub.ListShards, request, self._policy, timeout_seconds)
         return list(reply.shards)
 
-    async def stream_balances(self, shard: int) -> AsyncIterator[StreamBalancesResponse]:
+    async def stream_balances(
+        self, shard: int, *, timeout_seconds: float | None = None
+    ) -> AsyncIterator[StreamBalancesResponse]:
         """Yield the parts of one snapshot; raise ``UnavailableError`` when it is cut.
 
-        Not tried again by itself: another try would be another snapshot.
+        Not tried again by itself: another try would be another snapshot. Also raise
+        ``ShardNotFoundError``.
         """
         request = StreamBalancesRequest(shard=shard)
-        call = self._stub.StreamBalances(request, timeout=self._proof_timeout_seconds)
+        timeout = self._proof_timeout_seconds if timeout_seconds is None else timeout_seconds
+        call = self._stub.StreamBalances(request, timeout=timeout)
         complete = False
         async with aclosing(read_stream(call)) as parts:
             async for part in parts:
@@ -60,12 +65,16 @@ class AuditClient:
             message = f"the snapshot of shard {shard} was cut"
             raise UnavailableError(grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE", message)
 
-    async def get_head(self, shard: int) -> int:
-        """Return the seq of a shard's newest record, 0 for none, as a snapshot of now gives it."""
-        async for attempt in self._policy.retrying():
+    async def get_head(self, shard: int, *, timeout_seconds: float | None = None) -> int:
+        """Return the seq of a shard's newest record, 0 for none, as a snapshot of now gives it.
+
+        Raise ``ShardNotFoundError``.
+        """
+        policy = self._policy.for_reads(timeout_seconds)
+        async for attempt in policy.retrying():
             with attempt:
                 call = self._stub.StreamBalances(
-                    StreamBalancesRequest(shard=shard), timeout=self._policy.timeout_seconds
+                    StreamBalancesRequest(shard=shard), timeout=policy.timeout_seconds
                 )
                 async with aclosing(read_stream(call)) as parts:
                     async for part in parts:

@@ -1,53 +1,41 @@
-"""Make many transfers at once: batches, and a stream that survives its connection. Client room.
+"""Send many changes at once, and again what was not answered. Client room: over the stubs.
 
-Each transfer has a key of its own, so whatever was not answered can be sent again.
+Each item has a key of its own, or the atomic batch has one, so all of it can be sent again.
 """
 
 import asyncio
-import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 import grpc
 import grpc.aio
 
 from guilder.client.calls import CallPolicy, call_unary
-from guilder.client.errors import (
-    DeadlineExceededError,
-    GuilderError,
-    UnavailableError,
-    from_rpc_error,
-    from_status,
-    trailing_status,
-)
+from guilder.client.commands import Command, CommandResponse, atomic_command, batch_command
+from guilder.client.errors import GuilderError
+from guilder.client.options import DryRunFields
+from guilder.client.statuses import from_status
 from guilder.wallet.v1.wallet_service_pb2 import (
+    BatchExecuteRequest,
+    BatchExecuteResponse,
+    BatchResult,
     BatchTransferRequest,
     BatchTransferResponse,
-    StreamTransfersRequest,
-    StreamTransfersResponse,
     TransferRequest,
     TransferResponse,
     TransferResult,
 )
 
-STREAM_WINDOW = 8
-"""How many batches of a stream may be unanswered."""
-
 Outcome = TransferResponse | GuilderError
 """What became of one transfer."""
 
+CommandOutcome = CommandResponse | GuilderError
+"""What became of one command."""
+
+OutcomeT = TypeVar("OutcomeT", Outcome, CommandOutcome)
+
 BatchMethod = grpc.aio.UnaryUnaryMultiCallable[BatchTransferRequest, BatchTransferResponse]
-StreamMethod = grpc.aio.StreamStreamMultiCallable[StreamTransfersRequest, StreamTransfersResponse]
-StreamCall = grpc.aio.StreamStreamCall[StreamTransfersRequest, StreamTransfersResponse]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A batch of a stream, and what became of each of its transfers, in order."""
-
-    transfers: Sequence[TransferRequest]
-    outcomes: Sequence[Outcome]
+ExecuteMethod = grpc.aio.UnaryUnaryMultiCallable[BatchExecuteRequest, BatchExecuteResponse]
 
 
 def outcome_of(result: TransferResult) -> Outcome:
@@ -57,173 +45,114 @@ def outcome_of(result: TransferResult) -> Outcome:
     return result.response
 
 
+def command_outcome_of(result: BatchResult) -> CommandOutcome:
+    """Return a result's response, or its error as an exception."""
+    kind = result.WhichOneof("result")
+    if kind is None:
+        message = "a command was answered without a result"
+        return GuilderError(grpc.StatusCode.INTERNAL, "INTERNAL", message)
+    if kind == "error":
+        return from_status(result.error)
+    response: CommandResponse = getattr(result, kind)
+    return response
+
+
 async def batch_transfer(
-    method: BatchMethod, transfers: Sequence[TransferRequest], policy: CallPolicy
+    method: BatchMethod,
+    transfers: Sequence[TransferRequest],
+    policy: CallPolicy,
+    *,
+    validate_only: bool = False,
 ) -> list[Outcome]:
+    """Send a batch of transfers; see ``send_all``."""
+
+    async def send(waiting: Sequence[int]) -> list[Outcome]:
+        request = BatchTransferRequest(
+            transfers=[transfers[at] for at in waiting], validate_only=validate_only
+        )
+        reply = await call_unary(method, request, policy.once())
+        return [outcome_of(result) for result in reply.results]
+
+    return await send_all(send, len(transfers), policy)
+
+
+async def batch_execute(
+    method: ExecuteMethod,
+    commands: Sequence[Command],
+    policy: CallPolicy,
+    *,
+    validate_only: bool = False,
+) -> list[CommandOutcome]:
+    """Send a batch of commands that stand each for itself; see ``send_all``."""
+    items = [batch_command(command) for command in commands]
+
+    async def send(waiting: Sequence[int]) -> list[CommandOutcome]:
+        request = BatchExecuteRequest(
+            commands=[items[at] for at in waiting], validate_only=validate_only
+        )
+        reply = await call_unary(method, request, policy.once())
+        return [command_outcome_of(result) for result in reply.results]
+
+    return await send_all(send, len(items), policy)
+
+
+async def execute_atomic(
+    method: ExecuteMethod, commands: Sequence[Command], policy: CallPolicy, fields: DryRunFields
+) -> list[CommandResponse]:
+    """Send commands that are carried out all or none; try again as the one change that it is."""
+    items = [atomic_command(command) for command in commands]
+    reply = await call_unary(
+        method, BatchExecuteRequest(commands=items, atomic=True, **fields), policy
+    )
+    _check_count(len(items), len(reply.results))
+    responses: list[CommandResponse] = []
+    for result in reply.results:
+        outcome = command_outcome_of(result)
+        if isinstance(outcome, GuilderError):
+            raise outcome
+        responses.append(outcome)
+    return responses
+
+
+async def send_all(
+    send: Callable[[Sequence[int]], Awaitable[list[OutcomeT]]],
+    count: int,
+    policy: CallPolicy,
+) -> list[OutcomeT]:
     """Send a batch; send again, by the policy, those of it that met ``UnavailableError``.
 
-    Raise a call's ``GuilderError`` only where no call was answered. Once one was, the transfers
-    that still waited keep what they met last, if a later call fails.
+    ``send`` makes one call, as the batch counts the attempts, for the items of these numbers. Raise
+    a call's ``GuilderError`` only where no call was answered. Once one was, the items that still
+    waited keep what they met last, if a later call fails.
     """
-    outcomes: dict[int, Outcome] = {}
-    waiting = list(range(len(transfers)))
+    outcomes: dict[int, OutcomeT] = {}
+    waiting = list(range(count))
     answered = refused = False
     for attempt in range(1, policy.max_attempts + 1):
-        fresh: Sequence[Outcome]
+        fresh: Sequence[OutcomeT]
         try:
-            fresh = await _send_once(method, [transfers[at] for at in waiting], policy)
+            fresh = await send(waiting)
+            _check_count(len(waiting), len(fresh))
             answered = True
         except GuilderError as error:
             refused = not policy.is_transient(error)
             if not answered and (refused or attempt == policy.max_attempts):
                 raise
-            # A refused retry says nothing of a transfer whose outcome is unknown since before.
+            # A refused retry says nothing of an item whose outcome is unknown since before.
             fresh = [outcomes.get(at, error) if refused else error for at in waiting]
         outcomes.update(zip(waiting, fresh, strict=True))
         waiting = [at for at in waiting if _may_go_again(outcomes[at], policy)]
         if not waiting or attempt == policy.max_attempts or refused:
             break
         await asyncio.sleep(policy.wait_seconds(attempt))
-    return [outcomes[at] for at in range(len(transfers))]
+    return [outcomes[at] for at in range(count)]
 
 
-async def _send_once(
-    method: BatchMethod, transfers: Sequence[TransferRequest], policy: CallPolicy
-) -> list[Outcome]:
-    """Make one call, as the batch counts the attempts; return an outcome for each transfer."""
-    reply = await call_unary(method, BatchTransferRequest(transfers=transfers), policy.once())
-    if len(reply.results) != len(transfers):
-        message = f"{len(transfers)} transfers were sent and {len(reply.results)} answered"
+def _check_count(sent: int, answered: int) -> None:
+    if sent != answered:
+        message = f"{sent} items were sent and {answered} answered"
         raise GuilderError(grpc.StatusCode.INTERNAL, "INTERNAL", message)
-    return [outcome_of(result) for result in reply.results]
 
 
-def _may_go_again(outcome: Outcome, policy: CallPolicy) -> bool:
+def _may_go_again(outcome: object, policy: CallPolicy) -> bool:
     return isinstance(outcome, GuilderError) and policy.is_transient(outcome)
-
-
-@dataclass(slots=True)
-class _Stream:
-    """What a stream of transfers has to remember over its connections."""
-
-    method: StreamMethod
-    policy: CallPolicy
-    pending: dict[int, Sequence[TransferRequest]] = field(default_factory=dict)
-    # Bounded by the window: an id is in here only while its batch is pending. None: no more come.
-    unsent: asyncio.Queue[int | None] = field(default_factory=asyncio.Queue)
-    window: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(STREAM_WINDOW))
-    ended: bool = False
-    progress_at: float = 0.0
-
-    async def feed(self, source: AsyncIterable[Sequence[TransferRequest]]) -> None:
-        """Take batches from the caller as fast as the window allows."""
-        batch_id = 0
-        try:
-            async for transfers in source:
-                await self.window.acquire()
-                batch_id += 1
-                if not self.pending:
-                    self.progress_at = time.monotonic()
-                self.pending[batch_id] = transfers
-                self.unsent.put_nowait(batch_id)
-        finally:  # also when the source fails: what was sent is still answered
-            self.ended = True
-            self.unsent.put_nowait(None)
-
-    def rewind(self) -> None:
-        """Put everything that was not answered back before what was not sent."""
-        self.unsent = asyncio.Queue()
-        for batch_id in sorted(self.pending):
-            self.unsent.put_nowait(batch_id)
-        if self.ended:
-            self.unsent.put_nowait(None)
-
-    async def write(self, call: StreamCall) -> None:
-        """Send what is to be sent, until no more comes."""
-        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):  # the reader meets it too
-            while (batch_id := await self.unsent.get()) is not None:
-                transfers = self.pending[batch_id]
-                await call.write(StreamTransfersRequest(batch_id=batch_id, transfers=transfers))
-            await call.done_writing()
-
-    async def read(self, call: StreamCall) -> StreamTransfersResponse | None:
-        """Return the next answer, None at the end; raise when one is due and does not come."""
-        reading = asyncio.ensure_future(call.read())
-        try:
-            while True:
-                done, _ = await asyncio.wait({reading}, timeout=self.policy.timeout_seconds)
-                if done:
-                    break
-                waited = time.monotonic() - self.progress_at
-                if self.pending and waited >= self.policy.timeout_seconds:
-                    message = f"no answer on the stream for {waited:.0f} s"
-                    code = grpc.StatusCode.DEADLINE_EXCEEDED
-                    raise DeadlineExceededError(code, code.name, message)
-            answer = reading.result()
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.INTERNAL and trailing_status(error) is None:
-                # Not the service's word but gRPC's own: a write met a stream that had just broken.
-                raise UnavailableError(
-                    grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE", "the stream broke"
-                ) from error
-            raise from_rpc_error(error) from error
-        finally:
-            reading.cancel()
-        return answer if isinstance(answer, StreamTransfersResponse) else None
-
-    def settle(self, answer: StreamTransfersResponse) -> Answer:
-        """Match an answer with its batch and make room for another one."""
-        transfers = self.pending.pop(answer.batch_id, None)
-        if transfers is None or len(transfers) != len(answer.results):
-            message = f"the answer to batch {answer.batch_id} does not fit what was sent"
-            raise GuilderError(grpc.StatusCode.INTERNAL, "INTERNAL", message)
-        self.progress_at = time.monotonic()
-        self.window.release()
-        return Answer(transfers, [outcome_of(result) for result in answer.results])
-
-    async def connection(self) -> AsyncGenerator[Answer]:
-        """Open one call and yield its answers, until all is answered or it breaks."""
-        self.rewind()
-        self.progress_at = time.monotonic()
-        call = self.method()
-        writing = asyncio.create_task(self.write(call))
-        try:
-            while (answer := await self.read(call)) is not None:
-                yield self.settle(answer)
-            if self.pending or not self.ended:
-                message = "the stream ended early"
-                raise UnavailableError(grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE", message)
-        finally:
-            writing.cancel()
-            call.cancel()
-
-
-async def stream_transfers(
-    method: StreamMethod,
-    source: AsyncIterable[Sequence[TransferRequest]],
-    policy: CallPolicy,
-) -> AsyncIterator[Answer]:
-    """Yield answers; open the stream again when it breaks.
-
-    The policy bounds how often it may break without one answer in between.
-    """
-    stream = _Stream(method, policy)
-    feeding = asyncio.create_task(stream.feed(source))
-    failures = 0
-    try:
-        while True:
-            try:
-                async with aclosing(stream.connection()) as answers:
-                    async for answer in answers:
-                        failures = 0
-                        yield answer
-            except UnavailableError:
-                failures += 1
-                if failures >= policy.max_attempts:
-                    raise
-                await asyncio.sleep(policy.wait_seconds(failures))
-                continue
-            await feeding
-            return
-    finally:
-        feeding.cancel()

@@ -4,17 +4,19 @@ Safe are reads, and changes that carry an idempotency key: the key stays the sam
 so that a change whose answer was lost is answered again and not made again.
 """
 
+import asyncio
 import random
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict, TypeVar
-from uuid import uuid4
+from typing import Any, TypeVar
 
 import grpc
 import grpc.aio
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt
 
-from guilder.client.errors import DeadlineExceededError, UnavailableError, from_rpc_error
+from guilder.client.errors import DeadlineExceededError, UnavailableError
+from guilder.client.statuses import from_rpc_error
 
 Req = TypeVar("Req")
 Res = TypeVar("Res")
@@ -44,6 +46,14 @@ class CallPolicy:
         bound = min(self.max_wait_seconds, self.first_wait_seconds * 2 ** (attempt - 1))
         return random.uniform(0, bound)  # noqa: S311 - jitter is no secret
 
+    def within(self, timeout_seconds: float | None) -> "CallPolicy":
+        """Return the policy of a call that has a deadline of its own; None: this policy's."""
+        return self if timeout_seconds is None else replace(self, timeout_seconds=timeout_seconds)
+
+    def for_reads(self, timeout_seconds: float | None = None) -> "CallPolicy":
+        """Return the policy of reads: without an effect to ask for, too late is too late."""
+        return replace(self.within(timeout_seconds), retry_deadlines=False)
+
     def once(self) -> "CallPolicy":
         """Return the policy of calls that would happen twice if they were sent twice."""
         return replace(self, max_attempts=1)
@@ -71,50 +81,6 @@ class CallPolicy:
 DEFAULT_POLICY = CallPolicy()
 
 
-class ChangeOptions(TypedDict, total=False):
-    """What every change takes beside its subject."""
-
-    idempotency_key: str
-    """1 to 128 printable ASCII characters; a fresh UUID where it is left out."""
-
-
-class MoneyOptions(ChangeOptions, total=False):
-    """What a movement of money takes beside wallets and amount."""
-
-    reference: str
-    """The caller's reference, at most 64 bytes."""
-    description: str
-    metadata: Mapping[str, str]
-    expected_version: int
-    """The debited wallet's version before the change, else ``VersionMismatchError``."""
-
-
-class MoneyFields(TypedDict):
-    """The fields of a request that ``MoneyOptions`` become."""
-
-    idempotency_key: str
-    reference: str
-    description: str
-    metadata: Mapping[str, str]
-    expected_version: int | None
-
-
-def key_of(options: ChangeOptions) -> str:
-    """Return the caller's idempotency key, or a fresh one; an empty one the service refuses."""
-    return options["idempotency_key"] if "idempotency_key" in options else str(uuid4())
-
-
-def money_fields(options: MoneyOptions) -> MoneyFields:
-    """Fill in what the caller left out."""
-    return {
-        "idempotency_key": key_of(options),
-        "reference": options.get("reference", ""),
-        "description": options.get("description", ""),
-        "metadata": options.get("metadata", {}),
-        "expected_version": options.get("expected_version"),
-    }
-
-
 async def call_unary(
     method: grpc.aio.UnaryUnaryMultiCallable[Req, Res],
     request: Req,
@@ -129,6 +95,50 @@ async def call_unary(
                 raise from_rpc_error(error) from error
     message = "unreachable: the retry loop ends by return or raise"
     raise AssertionError(message)
+
+
+async def change(
+    method: grpc.aio.UnaryUnaryMultiCallable[Req, Res],
+    request: Req,
+    policy: CallPolicy,
+    timeout_seconds: float | None = None,
+) -> Res:
+    """Make a change that carries its key: tried again while its outcome is unknown."""
+    return await call_unary(method, request, policy.within(timeout_seconds))
+
+
+async def read(
+    method: grpc.aio.UnaryUnaryMultiCallable[Req, Res],
+    request: Req,
+    policy: CallPolicy,
+    timeout_seconds: float | None = None,
+) -> Res:
+    """Read: tried again while the service is away, not when it took too long."""
+    return await call_unary(method, request, policy.for_reads(timeout_seconds))
+
+
+async def read_all(
+    method: Callable[..., grpc.aio.UnaryStreamCall[Any, Res]], request: object, policy: CallPolicy
+) -> AsyncGenerator[Res]:
+    """Yield what a server stream sends; open it again only while nothing has come.
+
+    Behind its first message another stream could tell another story, so its error is the caller's.
+    """
+    attempt, begun = 1, False
+    while True:
+        call = method(request, timeout=policy.timeout_seconds)
+        try:
+            async with aclosing(read_stream(call)) as messages:
+                async for message in messages:
+                    begun = True
+                    yield message
+        except UnavailableError as error:
+            if begun or attempt >= policy.max_attempts or not policy.is_transient(error):
+                raise
+            await asyncio.sleep(policy.wait_seconds(attempt))
+            attempt += 1
+        else:
+            return
 
 
 async def read_stream(call: grpc.aio.UnaryStreamCall[Any, Res]) -> AsyncGenerator[Res]:

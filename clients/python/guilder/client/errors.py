@@ -7,19 +7,48 @@ reason has no class:
     ├── InvalidArgumentError          INVALID_ARGUMENT: ``violations`` names each field and its rule
     ├── NotFoundError                 NOT_FOUND
     │   ├── WalletNotFoundError
+    │   ├── AccountNotFoundError
+    │   ├── HoldNotFoundError
     │   ├── TransactionNotFoundError
     │   ├── SubscriptionNotFoundError
     │   └── ShardNotFoundError
-    ├── IdempotencyKeyReusedError     ALREADY_EXISTS: the key belongs to another request
+    ├── AlreadyExistsError            ALREADY_EXISTS
+    │   ├── IdempotencyKeyReusedError    the key belongs to another request
+    │   └── AliasTakenError
     ├── DeclinedError                 FAILED_PRECONDITION: a decision; the same key gives it again
     │   ├── InsufficientFundsError
     │   ├── CurrencyMismatchError
     │   ├── BalanceOverflowError
+    │   ├── LimitError                TRANSACTION_LIMIT
+    │   │   ├── VelocityLimitError
+    │   │   ├── BalanceBelowMinimumError
+    │   │   └── BalanceAboveMaximumError
+    │   ├── OverdraftInUseError
     │   ├── WalletFrozenError
+    │   │   └── AccountFrozenError    the wallet with its account
     │   ├── WalletNotFrozenError
+    │   ├── AccountNotFrozenError
     │   ├── WalletClosedError
     │   ├── WalletNotEmptyError
     │   ├── WalletHasOpenIntentsError
+    │   ├── HoldEndedError
+    │   │   ├── HoldCapturedError
+    │   │   ├── HoldVoidedError
+    │   │   └── HoldExpiredError
+    │   ├── HoldExpireTimeError
+    │   ├── HoldOverCaptureError
+    │   ├── HoldDestinationMismatchError
+    │   ├── ReversalRefusedError      TRANSACTION_NOT_REVERSIBLE
+    │   │   ├── TransactionProcessingError
+    │   │   ├── TransactionReturnedError
+    │   │   ├── TransactionReversedError
+    │   │   └── ReversalExceedsOriginalError
+    │   ├── MultiShardDebitError
+    │   ├── AssetExistsError
+    │   ├── AccountTooLargeError
+    │   ├── SubscriptionLimitError
+    │   ├── ReplayTooLargeError
+    │   ├── RecordRefusedError        of the streams between services: RECORD_GAP, CHAIN_BROKEN, …
     │   └── VersionMismatchError      ABORTED
     ├── CursorExpiredError            OUT_OF_RANGE
     ├── UnavailableError              UNAVAILABLE: try again with the same key
@@ -31,13 +60,8 @@ reason has no class:
 from collections.abc import Mapping
 
 import grpc
-import grpc.aio
-from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2
 
 from walletkit.errors import FieldViolation
-
-_DETAILS_KEY = "grpc-status-details-bin"
 
 
 class GuilderError(Exception):
@@ -76,6 +100,14 @@ class WalletNotFoundError(NotFoundError):
     """No wallet has this id."""
 
 
+class AccountNotFoundError(NotFoundError):
+    """No wallet belongs to this account."""
+
+
+class HoldNotFoundError(NotFoundError):
+    """No hold has this id."""
+
+
 class TransactionNotFoundError(NotFoundError):
     """No transaction has this id."""
 
@@ -88,8 +120,16 @@ class ShardNotFoundError(NotFoundError):
     """No shard has this number."""
 
 
-class IdempotencyKeyReusedError(GuilderError):
+class AlreadyExistsError(GuilderError):
+    """What is to be unique is there already; nothing was done."""
+
+
+class IdempotencyKeyReusedError(AlreadyExistsError):
     """The key was used for another request; nothing was done."""
+
+
+class AliasTakenError(AlreadyExistsError):
+    """Another wallet of the account has this alias, for good."""
 
 
 class DeclinedError(GuilderError):
@@ -108,12 +148,40 @@ class BalanceOverflowError(DeclinedError):
     """The balance would exceed 2^63 - 1 minor units."""
 
 
+class LimitError(DeclinedError):
+    """A limit of the wallet or its account refuses it; by itself: too much for one transaction."""
+
+
+class VelocityLimitError(LimitError):
+    """What may be moved in this hour, day or month is used up."""
+
+
+class BalanceBelowMinimumError(LimitError):
+    """The wallet would fall below its minimum balance."""
+
+
+class BalanceAboveMaximumError(LimitError):
+    """The wallet would exceed its maximum balance."""
+
+
+class OverdraftInUseError(DeclinedError):
+    """The new overdraft limit does not cover what of it is in use."""
+
+
 class WalletFrozenError(DeclinedError):
     """The wallet is frozen."""
 
 
+class AccountFrozenError(WalletFrozenError):
+    """The account is frozen, and its wallets with it."""
+
+
 class WalletNotFrozenError(DeclinedError):
     """Only a frozen wallet can be unfrozen."""
+
+
+class AccountNotFrozenError(DeclinedError):
+    """Only a frozen account can be unfrozen."""
 
 
 class WalletClosedError(DeclinedError):
@@ -126,6 +194,78 @@ class WalletNotEmptyError(DeclinedError):
 
 class WalletHasOpenIntentsError(DeclinedError):
     """Money of this wallet is still on its way."""
+
+
+class HoldEndedError(DeclinedError):
+    """The hold reserves nothing any more; the classes below say why."""
+
+
+class HoldCapturedError(HoldEndedError):
+    """The hold was captured for the last time."""
+
+
+class HoldVoidedError(HoldEndedError):
+    """The hold was voided."""
+
+
+class HoldExpiredError(HoldEndedError):
+    """The hold's time is over."""
+
+
+class HoldExpireTimeError(DeclinedError):
+    """The time of expiry is not in the future, too far ahead, or not later than before."""
+
+
+class HoldOverCaptureError(DeclinedError):
+    """The hold reserves less, and the wallet's limits allow no capture that much beyond it."""
+
+
+class HoldDestinationMismatchError(DeclinedError):
+    """The hold names another wallet as the one that is paid."""
+
+
+class ReversalRefusedError(DeclinedError):
+    """The transaction can't be reversed so; the classes below say why."""
+
+
+class TransactionProcessingError(ReversalRefusedError):
+    """The transaction's money is still on its way."""
+
+
+class TransactionReturnedError(ReversalRefusedError):
+    """The transaction's money went back to its source: there is nothing to reverse."""
+
+
+class TransactionReversedError(ReversalRefusedError):
+    """All of the transaction has been reversed before."""
+
+
+class ReversalExceedsOriginalError(ReversalRefusedError):
+    """Less than that is left to reverse."""
+
+
+class MultiShardDebitError(DeclinedError):
+    """The wallets that one transaction debits must lie on one shard."""
+
+
+class AssetExistsError(DeclinedError):
+    """The asset is registered already, with another exponent."""
+
+
+class AccountTooLargeError(DeclinedError):
+    """The account has more wallets than one call may list or change."""
+
+
+class SubscriptionLimitError(DeclinedError):
+    """There are as many subscriptions as allowed."""
+
+
+class ReplayTooLargeError(DeclinedError):
+    """The time range holds more events than one replay may queue."""
+
+
+class RecordRefusedError(DeclinedError):
+    """A record of the stream between services does not fit; callers of the API never meet it."""
 
 
 class VersionMismatchError(DeclinedError):
@@ -150,89 +290,3 @@ class DeadlineExceededError(UnavailableError):
 
 class InternalError(GuilderError):
     """A fault of the service; its log has it under the request id."""
-
-
-_BY_REASON: Mapping[str, type[GuilderError]] = {
-    "WALLET_NOT_FOUND": WalletNotFoundError,
-    "TRANSACTION_NOT_FOUND": TransactionNotFoundError,
-    "SUBSCRIPTION_NOT_FOUND": SubscriptionNotFoundError,
-    "SHARD_NOT_FOUND": ShardNotFoundError,
-    "IDEMPOTENCY_KEY_REUSED": IdempotencyKeyReusedError,
-    "INSUFFICIENT_FUNDS": InsufficientFundsError,
-    "CURRENCY_MISMATCH": CurrencyMismatchError,
-    "BALANCE_OVERFLOW": BalanceOverflowError,
-    "WALLET_FROZEN": WalletFrozenError,
-    "WALLET_NOT_FROZEN": WalletNotFrozenError,
-    "WALLET_CLOSED": WalletClosedError,
-    "WALLET_NOT_EMPTY": WalletNotEmptyError,
-    "WALLET_HAS_OPEN_INTENTS": WalletHasOpenIntentsError,
-    "VERSION_MISMATCH": VersionMismatchError,
-    "CURSOR_EXPIRED": CursorExpiredError,
-    "OUTCOME_UNKNOWN": OutcomeUnknownError,
-}
-
-_BY_CODE: Mapping[grpc.StatusCode, type[GuilderError]] = {
-    grpc.StatusCode.INVALID_ARGUMENT: InvalidArgumentError,
-    grpc.StatusCode.NOT_FOUND: NotFoundError,
-    grpc.StatusCode.ALREADY_EXISTS: IdempotencyKeyReusedError,
-    grpc.StatusCode.FAILED_PRECONDITION: DeclinedError,
-    grpc.StatusCode.ABORTED: DeclinedError,
-    grpc.StatusCode.OUT_OF_RANGE: CursorExpiredError,
-    grpc.StatusCode.UNAVAILABLE: UnavailableError,
-    # A server that stops cancels the calls that no handler has seen; our own cancelling raises
-    # asyncio.CancelledError instead.
-    grpc.StatusCode.CANCELLED: OutcomeUnknownError,
-    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceededError,
-    grpc.StatusCode.INTERNAL: InternalError,
-    grpc.StatusCode.UNKNOWN: InternalError,
-    grpc.StatusCode.DATA_LOSS: InternalError,
-}
-
-_CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
-
-
-def from_rpc_error(error: grpc.aio.AioRpcError) -> GuilderError:
-    """Turn gRPC's error into ours, with the details that its trailers carry."""
-    status = trailing_status(error)
-    if status is not None and status.code == error.code().value[0]:
-        return from_status(status)
-    return _make(error.code(), error.code().name, error.details() or error.code().name, {}, ())
-
-
-def from_status(status: status_pb2.Status) -> GuilderError:
-    """Turn a ``google.rpc.Status``, as batches carry them, into an exception, and return it."""
-    code = _CODES.get(status.code, grpc.StatusCode.UNKNOWN)
-    info = error_details_pb2.ErrorInfo()
-    bad_request = error_details_pb2.BadRequest()
-    for detail in status.details:
-        if detail.Is(info.DESCRIPTOR):
-            detail.Unpack(info)
-        elif detail.Is(bad_request.DESCRIPTOR):
-            detail.Unpack(bad_request)
-    violations = tuple(
-        FieldViolation(item.field, item.description) for item in bad_request.field_violations
-    )
-    reason = info.reason or code.name
-    return _make(code, reason, status.message, info.metadata, violations)
-
-
-def trailing_status(error: grpc.aio.AioRpcError) -> status_pb2.Status | None:
-    """Return the status that a service put into the trailers; None where no service did."""
-    for key, value in error.trailing_metadata() or ():
-        if key == _DETAILS_KEY and isinstance(value, bytes):
-            try:
-                return status_pb2.Status.FromString(value)
-            except DecodeError:
-                return None
-    return None
-
-
-def _make(
-    code: grpc.StatusCode,
-    reason: str,
-    message: str,
-    metadata: Mapping[str, str],
-    violations: tuple[FieldViolation, ...],
-) -> GuilderError:
-    kind = _BY_REASON.get(reason) or _BY_CODE.get(code, GuilderError)
-    return kind(code, reason, message, metadata, violations)

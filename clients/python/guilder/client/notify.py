@@ -12,14 +12,15 @@ import grpc.aio
 from guilder.client.calls import (
     DEFAULT_POLICY,
     CallPolicy,
-    ChangeOptions,
     call_unary,
-    key_of,
+    change,
+    read,
     read_stream,
 )
 from guilder.client.errors import DeadlineExceededError, NotFoundError, UnavailableError
-from guilder.client.ledger import to_timestamp
+from guilder.client.options import ChangeOptions, key_of
 from guilder.client.pages import page_size, walk
+from guilder.client.times import to_timestamp
 from guilder.notify.v1.notify_service_pb2 import (
     CreateSubscriptionRequest,
     CreateSubscriptionResponse,
@@ -52,11 +53,12 @@ class NotifyClient:
         *,
         event_types: Sequence[str] = (),
         wallet_ids: Sequence[str] = (),
+        timeout_seconds: float | None = None,
         **options: Unpack[ChangeOptions],
     ) -> CreateSubscriptionResponse:
         """Subscribe an endpoint; no event type or no wallet means all.
 
-        The reply is the only one that shows the secret.
+        The reply is the only one that shows the secret. Raise ``SubscriptionLimitError``.
         """
         request = CreateSubscriptionRequest(
             url=url,
@@ -64,53 +66,76 @@ class NotifyClient:
             wallet_ids=wallet_ids,
             idempotency_key=key_of(options),
         )
-        return await call_unary(self._stub.CreateSubscription, request, self._policy)
+        return await change(self._stub.CreateSubscription, request, self._policy, timeout_seconds)
 
-    def list_subscriptions(self, *, limit: int | None = None) -> AsyncIterator[Subscription]:
+    def list_subscriptions(
+        self, *, limit: int | None = None, timeout_seconds: float | None = None
+    ) -> AsyncIterator[Subscription]:
         """Iterate over the subscriptions, oldest first."""
 
         async def fetch(token: str) -> tuple[Sequence[Subscription], str]:
             request = ListSubscriptionsRequest(page_size=page_size(limit), page_token=token)
-            page = await call_unary(self._stub.ListSubscriptions, request, self._policy)
+            page = await read(self._stub.ListSubscriptions, request, self._policy, timeout_seconds)
             return page.subscriptions, page.next_page_token
 
         return walk(fetch, limit)
 
-    async def delete_subscription(self, subscription_id: str) -> None:
-        """Delete a subscription. One that is gone at a second attempt was deleted by the first."""
+    async def delete_subscription(
+        self, subscription_id: str, *, timeout_seconds: float | None = None
+    ) -> None:
+        """Delete a subscription. One that is gone at a second attempt was deleted by the first.
+
+        Raise ``SubscriptionNotFoundError``.
+        """
+        policy = self._policy.within(timeout_seconds)
         request = DeleteSubscriptionRequest(subscription_id=subscription_id)
         try:
-            await call_unary(self._stub.DeleteSubscription, request, self._policy.once())
+            await call_unary(self._stub.DeleteSubscription, request, policy.once())
         except UnavailableError:
             try:
-                await call_unary(self._stub.DeleteSubscription, request, self._policy)
+                await call_unary(self._stub.DeleteSubscription, request, policy)
             except NotFoundError:
                 return
 
     def list_dead_letters(
-        self, subscription_id: str, *, limit: int | None = None
+        self,
+        subscription_id: str,
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
     ) -> AsyncIterator[DeadLetter]:
-        """Iterate over the deliveries that were given up, newest first."""
+        """Iterate over the deliveries that were given up, newest first.
+
+        Raise ``SubscriptionNotFoundError``.
+        """
 
         async def fetch(token: str) -> tuple[Sequence[DeadLetter], str]:
             request = ListDeadLettersRequest(
                 subscription_id=subscription_id, page_size=page_size(limit), page_token=token
             )
-            page = await call_unary(self._stub.ListDeadLetters, request, self._policy)
+            page = await read(self._stub.ListDeadLetters, request, self._policy, timeout_seconds)
             return page.dead_letters, page.next_page_token
 
         return walk(fetch, limit)
 
     async def replay_deliveries(
-        self, subscription_id: str, start_time: datetime, end_time: datetime
+        self,
+        subscription_id: str,
+        start_time: datetime,
+        end_time: datetime,
+        *,
+        timeout_seconds: float | None = None,
     ) -> int:
-        """Queue the events of a time range again; return how many. Without a key, so sent once."""
+        """Queue the events of a time range again; return how many. Without a key, so sent once.
+
+        Raise ``SubscriptionNotFoundError``, ``ReplayTooLargeError``.
+        """
         request = ReplayDeliveriesRequest(
             subscription_id=subscription_id,
             start_time=to_timestamp(start_time),
             end_time=to_timestamp(end_time),
         )
-        once = self._policy.once()
+        once = self._policy.within(timeout_seconds).once()
         return (await call_unary(self._stub.ReplayDeliveries, request, once)).queued
 
     async def watch(
@@ -124,7 +149,7 @@ class NotifyClient:
         """Yield events as they happen, for ever; after a break go on right behind the last one.
 
         ``cursor`` of an earlier event goes on behind it, ``0`` begins with all that is kept.
-        Heartbeats are not yielded.
+        Heartbeats are not yielded. Raise ``CursorExpiredError``.
         """
         request = WatchRequest(event_types=event_types, wallet_ids=wallet_ids, cursor=cursor)
         failures = 0

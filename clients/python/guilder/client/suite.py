@@ -6,9 +6,13 @@ from typing import Self
 
 import grpc.aio
 
+from guilder.client.accounts import AccountClient
+from guilder.client.assets import AssetClient
 from guilder.client.audit import AuditClient
 from guilder.client.calls import DEFAULT_POLICY, PROOF_TIMEOUT_SECONDS, CallPolicy
+from guilder.client.holds import HoldClient
 from guilder.client.ledger import LedgerClient
+from guilder.client.limits import LimitClient
 from guilder.client.notify import NotifyClient
 from guilder.client.wallet import WalletClient
 
@@ -58,6 +62,10 @@ class Guilder:
         self._channels = [grpc.aio.insecure_channel(target, options=_OPTIONS) for target in targets]
         wallet, ledger, notify = self._channels
         self.wallet = WalletClient(wallet, policy)
+        self.holds = HoldClient(wallet, policy)
+        self.limits = LimitClient(wallet, policy)
+        self.accounts = AccountClient(wallet, policy)
+        self.assets = AssetClient(wallet, policy)
         self.audit = AuditClient(wallet, policy, proof_timeout_seconds)
         self.ledger = LedgerClient(ledger, policy, proof_timeout_seconds)
         self.notify = NotifyClient(notify, policy)
