@@ -12,10 +12,18 @@ from wallet.domain.batch import (
     NoCounterparty,
     Posting,
 )
+from wallet.domain.bound import Bound, account_owner
 from wallet.domain.commands import Command, Intent
 from wallet.domain.decide import decide
-from wallet.domain.kinds import RETURN_LEG, LegResult, TransactionState, WalletChangeKind
-from wallet.domain.outcome import Outcome, WalletFacts
+from wallet.domain.kinds import (
+    ACCOUNT_LIMITED,
+    RETURN_LEG,
+    AccountFreeze,
+    LegResult,
+    TransactionState,
+    WalletChangeKind,
+)
+from wallet.domain.outcome import Hold, Outcome, WalletFacts
 from walletkit.ids import SystemKind
 
 Place = tuple[bytes, int]
@@ -37,12 +45,19 @@ class MemoryShard:
         self.system: dict[tuple[SystemKind, str], int] = {}
         self.postings: list[tuple[Place, Posting]] = []
         """Every posting ever made, with the leg that it opens or lands; a home's own has leg -1."""
+        self.holds: dict[bytes, Hold] = {}
+        self.reversed: dict[bytes, int] = {}
+        self.bounds: dict[bytes, Bound] = {}
+        self.accounts: dict[str, AccountFreeze] = {}
+        self.assets: dict[str, int] = {}
+        self.now_us: int | None = None
+        """The clock, microseconds; None: it ticks with every commit."""
 
     def load(self) -> Batch:
         """Read everything: what a batch does not touch does no harm."""
         return Batch(
             shard=self.number,
-            now_us=self.seq + 1,
+            now_us=self.seq + 1 if self.now_us is None else self.now_us,
             seq=self.seq,
             balances={wallet_id: replace(row) for wallet_id, row in self.balances.items()},
             kept={
@@ -53,7 +68,26 @@ class MemoryShard:
             landed=dict(self.inbox),
             open_intents=set(self.intents),
             paying={i.source for i in self.intents.values() if i.leg < RETURN_LEG},
+            holds=dict(self.holds),
+            reversed=dict(self.reversed),
+            states=dict(self.states),
+            bounds={owner: replace(bound) for owner, bound in self.bounds.items()},
+            owners={
+                wallet_id: account_owner(self.facts[wallet_id].account_id, row.currency)
+                for wallet_id, row in self.balances.items()
+                if row.flags & ACCOUNT_LIMITED
+            },
+            aliases={(f.account_id, f.alias): w for w, f in self.facts.items() if f.alias},
+            accounts=dict(self.accounts),
+            account_wallets=self._wallets_by_account(),
+            assets=dict(self.assets),
         )
+
+    def _wallets_by_account(self) -> dict[str, tuple[bytes, ...]]:
+        found: dict[str, tuple[bytes, ...]] = {}
+        for wallet_id, facts in self.facts.items():
+            found[facts.account_id] = (*found.get(facts.account_id, ()), wallet_id)
+        return found
 
     def run(
         self,
@@ -92,16 +126,28 @@ class MemoryShard:
                 assert wallet_id not in self.balances, "a wallet is inserted once"
                 currency = change.facts.currency
                 self.balances[wallet_id] = Balance(currency, 0, 0, 0, change.status, change.version)
-                self.facts[wallet_id] = change.facts
+            self.facts[change.facts.wallet_id] = change.facts
         for wallet_id, row in changes.touched.items():
             self.balances[wallet_id] = row
+        assert changes.settings <= changes.touched.keys(), "what is set is written"
+        for account in changes.accounts:
+            self.accounts[account.account_id] = account.freeze
+        for owner, bound in changes.bounds.items():
+            if bound is None:
+                self.bounds.pop(owner, None)
+            else:
+                self.bounds[owner] = bound
+        self.assets.update({asset.currency: asset.exponent for asset in changes.assets})
 
     def _save_movements(self, changes: Changes) -> None:
         for new in changes.transactions:
             assert new.command.ref not in self.states, "a transaction is inserted once"
             self.states[new.command.ref] = new.state
-            leg = 0 if new.intents else -1
-            self.postings.extend(((new.command.ref, leg), posting) for posting in new.postings)
+            legs = {intent.leg for intent in new.intents}
+            self.postings.extend(
+                ((new.command.ref, n if n in legs else -1), posting)
+                for n, posting in enumerate(new.postings)
+            )
             for intent in new.intents:
                 self._open(intent)
         for leg in changes.legs:
@@ -111,6 +157,11 @@ class MemoryShard:
             self.postings += [(place, posting) for posting in leg.postings]
             if leg.returned is not None:
                 self._open(leg.returned)
+        for hold_id in changes.new_holds:
+            assert hold_id not in self.holds, "a hold is inserted once"
+        assert {change.hold.hold_id for change in changes.hold_changes} == set(changes.holds)
+        self.holds.update(changes.holds)
+        self.reversed.update({tx_id: total for tx_id, (_, total) in changes.reversed.items()})
 
     def _open(self, intent: Intent) -> None:
         place = (intent.tx_id, intent.leg)
