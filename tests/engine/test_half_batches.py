@@ -9,7 +9,8 @@ from asyncmy.errors import OperationalError
 from guilder.wallet.v1 import wallet_service_pb2 as pb
 from tests.engine.faulty_shard import Point
 from tests.engine.world import World, account_on, posted
-from wallet.api import convert
+from wallet.api.form import Form
+from wallet.api.parse import wallets
 from wallet.engine.group_commit import MAX_BATCH_BYTES
 from wallet.engine.queue import Item
 from walletkit.errors import ServiceError
@@ -91,7 +92,7 @@ def test_the_bytes_of_a_new_wallet_count() -> None:
         idempotency_key="k",
     )
     loop = asyncio.new_event_loop()
-    size = Item(convert.create_wallet(request), loop.create_future(), math.inf).size
+    size = Item(wallets.create(request, Form()), loop.create_future(), math.inf).size
     loop.close()
     assert size > 4_000
     assert 1_000 * size > MAX_BATCH_BYTES

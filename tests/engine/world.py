@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 
 from guilder.type.v1.money_pb2 import Money
 from guilder.wallet.v1 import wallet_service_pb2 as pb
+from tests.engine import hold_books
 from tests.engine.faulty_shard import FaultyShard
 from tests.simulation import books
-from wallet.api import convert
+from wallet.api.form import Form
+from wallet.api.parse import transfers, wallets
 from wallet.domain.commands import ChangeStatus, Command, CreateWallet, Transfer
 from wallet.domain.kinds import WalletChangeKind
 from wallet.domain.outcome import Outcome, Posted, WalletSet
@@ -91,31 +93,29 @@ class World:
         self, source: bytes, destination: bytes, amount: int = 1, *, currency: str = "EUR"
     ) -> Transfer:
         """Make the command of a transfer, with a key of its own."""
-        return convert.transfer(
-            pb.TransferRequest(
-                source_wallet_id=format_id(source),
-                destination_wallet_id=format_id(destination),
-                amount=Money(currency_code=currency, amount_minor=amount),
-                idempotency_key=f"k{next(self.keys)}",
-            )
+        request = pb.TransferRequest(
+            source_wallet_id=format_id(source),
+            destination_wallet_id=format_id(destination),
+            amount=Money(currency_code=currency, amount_minor=amount),
+            idempotency_key=f"k{next(self.keys)}",
         )
+        return transfers.transfer(request, Form())
 
     def deposit(self, wallet_id: bytes, amount: int, *, currency: str = "EUR") -> Transfer:
         """Make the command of a deposit, with a key of its own."""
-        return convert.deposit(
-            pb.DepositRequest(
-                wallet_id=format_id(wallet_id),
-                amount=Money(currency_code=currency, amount_minor=amount),
-                idempotency_key=f"k{next(self.keys)}",
-            )
+        request = pb.DepositRequest(
+            wallet_id=format_id(wallet_id),
+            amount=Money(currency_code=currency, amount_minor=amount),
+            idempotency_key=f"k{next(self.keys)}",
         )
+        return transfers.deposit(request, Form())
 
     def change(self, kind: WalletChangeKind, wallet_id: bytes) -> ChangeStatus:
         """Make the command that freezes, unfreezes or closes a wallet."""
         request = pb.FreezeWalletRequest(
             wallet_id=format_id(wallet_id), idempotency_key=f"k{next(self.keys)}"
         )
-        return convert.change_status(kind, request)
+        return wallets.change_status(kind, request, Form())
 
     async def sql(self, shard: int, statements: str) -> Rows:
         """Run statements on a shard in a session of their own; return the last one's rows."""
@@ -150,7 +150,10 @@ class World:
     async def check(self) -> None:
         """Hold every invariant to the rows and records, with nothing on its way."""
         await self.settle()
-        faults = books.faults(await books.read(self.urls))
+        shards = await books.read(self.urls)
+        faults = books.faults(shards)
+        for url, shard in zip(self.urls, shards, strict=True):
+            faults += hold_books.faults(shard.records, await hold_books.read(url))
         assert not faults, "\n".join(faults)
 
 
@@ -213,9 +216,10 @@ def account_on(shard: int, shards: int = 2) -> str:
 
 def create(account_id: str, *, currency: str = "EUR", key: str = "first") -> CreateWallet:
     """Make the command that creates a wallet."""
-    return convert.create_wallet(
-        pb.CreateWalletRequest(account_id=account_id, currency_code=currency, idempotency_key=key)
+    request = pb.CreateWalletRequest(
+        account_id=account_id, currency_code=currency, idempotency_key=key
     )
+    return wallets.create(request, Form())
 
 
 def again(command: Transfer) -> Transfer:

@@ -119,6 +119,8 @@ def _replay(shard: ShardBooks) -> Iterable[str]:
         for change in record.wallet_changes:
             steps[change.wallet_id].append((change.version, 0, None))
             shard.status[change.wallet_id] = change.status
+        for held in record.hold_changes:
+            steps[held.wallet_id].append((held.wallet_version, 0, None))
         for wallet, taken in steps.items():
             yield from _follow(shard, seq, wallet, sorted(taken, key=lambda step: step[0]))
             # Of two writers the later one may have read its clock before, but not for one wallet.

@@ -17,6 +17,7 @@ from typing import Any
 
 import asyncmy
 
+from wallet.domain.account import MAX_ACCOUNT_WALLETS
 from wallet.domain.batch import Balance, Batch, Kept
 from wallet.domain.bound import Bound, account_owner, decode_limits, decode_usage
 from wallet.domain.kinds import (
@@ -85,8 +86,13 @@ async def load(
 
 async def _find_wallets(connection: asyncmy.Connection, needs: ReadSet, *, lock: bool) -> None:
     """Lock the slots, so that no account gets another wallet, and add all wallets to the needs."""
-    accounts = _texts(needs.whole_accounts)
-    packet = f"SELECT account_id,wallet_id FROM wallets WHERE account_id IN ({accounts})"
+    packet = " UNION ALL ".join(
+        [
+            f"(SELECT account_id,wallet_id FROM wallets WHERE account_id={_text(account_id)}"
+            f" ORDER BY wallet_id LIMIT {MAX_ACCOUNT_WALLETS + 1})"
+            for account_id in sorted(needs.whole_accounts)
+        ]
+    )
     if lock:
         packet = f"{_slots(needs)}; {packet}"
     wallets: dict[str, list[bytes]] = {account_id: [] for account_id in needs.whole_accounts}
@@ -94,8 +100,10 @@ async def _find_wallets(connection: asyncmy.Connection, needs: ReadSet, *, lock:
         wallets[account_id].append(wallet_id)
     for account_id, ids in wallets.items():
         needs.account_wallets[account_id] = tuple(sorted(ids))
-        needs.wallets.update(ids)
-        needs.facts.update(ids)
+        # One that is too large is refused, so none of its wallets needs to be locked.
+        if len(ids) <= MAX_ACCOUNT_WALLETS:
+            needs.wallets.update(ids)
+            needs.facts.update(ids)
 
 
 def _slots(needs: ReadSet) -> str:

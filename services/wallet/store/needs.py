@@ -177,6 +177,8 @@ def _expire(needs: ReadSet, command: ExpireHold, _: Sequence[bool]) -> None:
 def _reverse(needs: ReadSet, command: Reverse, local_slots: Sequence[bool]) -> None:
     needs.keys.add(command.key_hash)
     needs.reversed.add(command.original)
+    if command.leg >= 0:
+        needs.legs.add((command.original, command.leg))
     _side(needs, command.source, local_slots)
     _side(needs, command.destination, local_slots)
 
@@ -190,6 +192,7 @@ def _post(needs: ReadSet, command: PostTransaction, local_slots: Sequence[bool])
         _side(needs, wallet_id, local_slots)
     if command.original:
         needs.reversed.add(command.original)
+        needs.legs.update((command.original, leg) for leg in range(len(command.lines)))
 
 
 def _atomic(needs: ReadSet, command: Atomic, local_slots: Sequence[bool]) -> None:
