@@ -26,6 +26,27 @@ class Wallet:
     posted: int = 0
     version: int = 1
     status: events.WalletStatus.ValueType = events.WALLET_STATUS_ACTIVE
+    account_id: str = "ann"
+    held: int = 0
+    overdraft: int = 0
+    freeze: events.AccountFreeze.ValueType = events.ACCOUNT_FREEZE_UNSPECIFIED
+
+
+@dataclass
+class Hold:
+    """A hold of a wallet; ``open`` is what it still reserves."""
+
+    wallet_id: bytes
+    authorized: int
+    expire_time_us: int
+    captured: int = 0
+    released: int = 0
+    state: events.HoldState.ValueType = events.HOLD_STATE_AUTHORIZED
+
+    @property
+    def open(self) -> int:
+        """Return what is still reserved."""
+        return self.authorized - self.captured - self.released
 
 
 @dataclass
@@ -37,6 +58,8 @@ class Shard:
     wallets: dict[bytes, Wallet] = field(default_factory=dict)
     system: dict[bytes, int] = field(default_factory=dict)
     intents: dict[tuple[bytes, int], events.Intent] = field(default_factory=dict)
+    holds: dict[bytes, Hold] = field(default_factory=dict)
+    frozen: dict[str, events.AccountFreeze.ValueType] = field(default_factory=dict)
     records: list[events.SequencedRecord] = field(default_factory=list)
     batch: events.Record = field(default_factory=events.Record)
 
@@ -51,7 +74,8 @@ class Shard:
     def create(self, currency: str = "EUR", account_id: str = "ann") -> bytes:
         """Create a wallet in the batch."""
         wallet_id = new_id(self.number)
-        self.wallets[wallet_id] = Wallet(currency)
+        freeze = self.frozen.get(account_id, events.ACCOUNT_FREEZE_UNSPECIFIED)
+        self.wallets[wallet_id] = Wallet(currency, account_id=account_id, freeze=freeze)
         self.batch.wallet_changes.add(
             kind=events.WALLET_CHANGE_KIND_CREATED,
             wallet_id=wallet_id,
@@ -59,21 +83,146 @@ class Shard:
             status=events.WALLET_STATUS_ACTIVE,
             account_id=account_id,
             currency_code=currency,
+            account_freeze=freeze,
         )
         return wallet_id
 
     def change(self, wallet_id: bytes, status: events.WalletStatus.ValueType) -> None:
         """Freeze, unfreeze or close a wallet in the batch."""
-        wallet = self.wallets[wallet_id]
-        wallet.version += 1
-        wallet.status = status
         kinds = {
             events.WALLET_STATUS_FROZEN: events.WALLET_CHANGE_KIND_FROZEN,
+            events.WALLET_STATUS_DEBITS_FROZEN: events.WALLET_CHANGE_KIND_FROZEN,
             events.WALLET_STATUS_ACTIVE: events.WALLET_CHANGE_KIND_UNFROZEN,
             events.WALLET_STATUS_CLOSED: events.WALLET_CHANGE_KIND_CLOSED,
         }
+        overdraft = 0 if status == events.WALLET_STATUS_CLOSED else None
+        self._alter(wallet_id, kinds[status], status=status, overdraft=overdraft)
+
+    def limit(self, wallet_id: bytes, overdraft: int) -> None:
+        """Give a wallet another credit line in the batch."""
+        self._alter(wallet_id, events.WALLET_CHANGE_KIND_LIMITED, overdraft=overdraft)
+
+    def update(self, wallet_id: bytes) -> None:
+        """Replace a wallet's metadata in the batch."""
+        self._alter(wallet_id, events.WALLET_CHANGE_KIND_UPDATED)
+
+    def freeze_account(self, account_id: str, freeze: events.AccountFreeze.ValueType) -> None:
+        """Freeze or unfreeze an account in the batch, with each of its wallets that is not closed.
+
+        One whose id is larger comes later, as the wallet service has it.
+        """
+        self.frozen[account_id] = freeze
+        kind = events.WALLET_CHANGE_KIND_FROZEN if freeze else events.WALLET_CHANGE_KIND_UNFROZEN
+        for wallet_id, wallet in sorted(self.wallets.items()):
+            closed = wallet.status == events.WALLET_STATUS_CLOSED
+            if wallet.account_id == account_id and not closed:
+                self._alter(wallet_id, kind, freeze=freeze)
+        self.batch.account_changes.add(account_id=account_id, freeze=freeze)
+
+    def _alter(
+        self,
+        wallet_id: bytes,
+        kind: events.WalletChangeKind.ValueType,
+        *,
+        status: events.WalletStatus.ValueType | None = None,
+        freeze: events.AccountFreeze.ValueType | None = None,
+        overdraft: int | None = None,
+    ) -> None:
+        wallet = self.wallets[wallet_id]
+        before = wallet.status, wallet.freeze, wallet.overdraft
+        wallet.version += 1
+        wallet.status = wallet.status if status is None else status
+        wallet.freeze = wallet.freeze if freeze is None else freeze
+        wallet.overdraft = wallet.overdraft if overdraft is None else overdraft
         self.batch.wallet_changes.add(
-            kind=kinds[status], wallet_id=wallet_id, version=wallet.version, status=status
+            kind=kind,
+            wallet_id=wallet_id,
+            version=wallet.version,
+            status=wallet.status,
+            account_freeze=wallet.freeze,
+            overdraft_limit_minor=wallet.overdraft,
+            previous_status=before[0],
+            previous_account_freeze=before[1],
+            previous_overdraft_limit_minor=before[2],
+        )
+
+    def authorize(self, wallet_id: bytes, amount: int) -> bytes:
+        """Reserve money in the batch; the hold lasts an hour."""
+        hold_id = new_id(self.number)
+        self.holds[hold_id] = Hold(wallet_id, 0, self.time_us + 3_600 * SECOND_US)
+        self._hold(hold_id, events.HOLD_CHANGE_KIND_AUTHORIZED, authorized=amount)
+        return hold_id
+
+    def increment(self, hold_id: bytes, amount: int) -> None:
+        """Reserve more under a hold in the batch."""
+        self._hold(hold_id, events.HOLD_CHANGE_KIND_INCREMENTED, authorized=amount)
+
+    def extend(self, hold_id: bytes, by_us: int) -> None:
+        """Let a hold end later in the batch."""
+        self.holds[hold_id].expire_time_us += by_us
+        self._hold(hold_id, events.HOLD_CHANGE_KIND_EXTENDED)
+
+    def capture(
+        self, hold_id: bytes, destination: bytes, amount: int, *, final: bool = False
+    ) -> events.Transaction:
+        """Capture from a hold in the batch; the last unit, or ``final``, ends it."""
+        hold = self.holds[hold_id]
+        final = final or hold.open == amount
+        released = hold.open - amount if final else 0
+        state = events.HOLD_STATE_CAPTURED if final else hold.state
+        change = self._hold(
+            hold_id,
+            events.HOLD_CHANGE_KIND_CAPTURED,
+            captured=amount,
+            released=released,
+            state=state,
+        )
+        transaction = self.transfer(hold.wallet_id, destination, amount)
+        transaction.type = events.TRANSACTION_TYPE_CAPTURE
+        transaction.parent_id = transaction.family_id = hold_id
+        change.transaction_id = transaction.transaction_id
+        return transaction
+
+    def release(
+        self,
+        hold_id: bytes,
+        kind: events.HoldChangeKind.ValueType = events.HOLD_CHANGE_KIND_VOIDED,
+        state: events.HoldState.ValueType = events.HOLD_STATE_VOIDED,
+    ) -> None:
+        """Void a hold in the batch, or expire it."""
+        self._hold(hold_id, kind, released=self.holds[hold_id].open, state=state)
+
+    def _hold(
+        self,
+        hold_id: bytes,
+        kind: events.HoldChangeKind.ValueType,
+        *,
+        authorized: int = 0,
+        captured: int = 0,
+        released: int = 0,
+        state: events.HoldState.ValueType = events.HOLD_STATE_AUTHORIZED,
+    ) -> events.HoldChange:
+        hold = self.holds[hold_id]
+        wallet = self.wallets[hold.wallet_id]
+        wallet.version += 1
+        wallet.held -= hold.open
+        hold.authorized += authorized
+        hold.captured += captured
+        hold.released += released
+        hold.state = state
+        wallet.held += hold.open
+        return self.batch.hold_changes.add(
+            kind=kind,
+            hold_id=hold_id,
+            wallet_id=hold.wallet_id,
+            wallet_version=wallet.version,
+            held_after_minor=wallet.held,
+            currency_code=wallet.currency,
+            state=state,
+            authorized_minor=hold.authorized,
+            captured_minor=hold.captured,
+            released_minor=hold.released,
+            expire_time_us=hold.expire_time_us,
         )
 
     def transfer(self, source: bytes, destination: bytes, amount: int) -> events.Transaction:
@@ -165,6 +314,9 @@ class Shard:
                     wallet_id=wallet_id,
                     currency_code=wallet.currency,
                     posted_minor=wallet.posted,
+                    held_minor=wallet.held,
+                    overdraft_limit_minor=wallet.overdraft,
+                    account_freeze=cast("res.FreezeScope.ValueType", wallet.freeze),
                     version=wallet.version,
                     status=cast("res.WalletStatus.ValueType", wallet.status),
                 )
@@ -183,6 +335,18 @@ class Shard:
                 currency_code=intent.currency_code,
                 amount_minor=intent.amount_minor,
             )
+        for hold_id, hold in self.holds.items():
+            if hold.state == events.HOLD_STATE_AUTHORIZED:
+                end.holds.add(
+                    hold_id=hold_id,
+                    wallet_id=hold.wallet_id,
+                    currency_code=self.wallets[hold.wallet_id].currency,
+                    state=cast("res.HoldState.ValueType", hold.state),
+                    authorized_minor=hold.authorized,
+                    captured_minor=hold.captured,
+                    released_minor=hold.released,
+                    expire_time_us=hold.expire_time_us,
+                )
         return [*parts, end]
 
     def _transaction(self, source: bytes, destination: bytes) -> events.Transaction:

@@ -19,7 +19,7 @@ MOVES = ("deposit", "withdraw", "transfer", "create", "freeze", "unfreeze", "sen
 
 
 def play(shard: Shard, moves: list[tuple[str, int, int, int]]) -> None:
-    """Let a shard do what a list of numbers says; what a frozen wallet can't do is left out."""
+    """Let a shard do what a list of numbers says; what a wallet can't do is left out."""
     for kind, first, second, amount in moves:
         if kind == "create" or len(shard.wallets) < 2:
             shard.create()
@@ -35,7 +35,7 @@ def play(shard: Shard, moves: list[tuple[str, int, int, int]]) -> None:
         elif kind in ("freeze", "unfreeze"):
             if frozen == (kind == "unfreeze"):
                 shard.change(source, THAWED if frozen else FROZEN)
-        elif not frozen:
+        elif not frozen and (kind == "deposit" or shard.wallets[source].posted >= amount):
             pay(shard, kind, source, destination, amount)
 
 
@@ -125,8 +125,8 @@ def test_a_posting_makes_two_entries() -> None:
     tx_id, day = transaction.transaction_id, shard.time_us // 86_400_000_000
     assert sorted(entries) == sorted(
         [
-            (ann, 3, day, 2, 0, 0, tx_id, bob, -30, 70, shard.time_us),
-            (bob, 2, day, 2, 0, 0, tx_id, ann, 30, 30, shard.time_us),
+            (ann, 3, day, 2, 0, 0, tx_id, bob, -30, 70, shard.time_us, 3),
+            (bob, 2, day, 2, 0, 0, tx_id, ann, 30, 30, shard.time_us, 3),
         ]
     )
 
@@ -214,7 +214,17 @@ def _closed_with_money(m: events.Record) -> None:
         wallet_id=m.transactions[0].postings[0].source,
         version=m.transactions[0].postings[0].source_version + 1,
         status=events.WALLET_STATUS_CLOSED,
+        previous_status=events.WALLET_STATUS_ACTIVE,
     )
+
+
+def _overdrawn(m: events.Record) -> None:
+    """Take more than there is, with numbers that follow."""
+    posting = m.transactions[0].postings[0]
+    by = 1_000 - posting.amount_minor
+    posting.amount_minor += by
+    posting.source_posted_after -= by
+    posting.destination_posted_after += by
 
 
 def _strange_system_wallet(m: events.Record) -> None:
@@ -230,6 +240,7 @@ def _system_wallet_elsewhere(m: events.Record) -> None:
     [
         *(_twice, _to_itself, _nothing_moved, _too_much, _other_currency, _other_shard),
         *(_created_again, _closed_with_money, _strange_system_wallet, _system_wallet_elsewhere),
+        _overdrawn,
     ],
 )
 def test_what_contradicts_the_journal_is_refused(spoil: Callable[[events.Record], None]) -> None:
@@ -279,7 +290,7 @@ def test_system_wallets_hold_more_than_64_bits() -> None:
     shard.transfer(shard.world(), ann, 5)
     shard.commit()
     huge = -(10**37)
-    accounts = {shard.world(): Account(0, "EUR", "", 1, huge, 7, 10**37, 0, START_US)}
+    accounts = {shard.world(): Account(0, "EUR", "", 1, huge, 7, 10**37, 0, START_US, 0, 0, 0)}
     after = journal(reread(message_of(shard)), 9, accounts)
     assert after.accounts[shard.world()].posted == huge - 5
     assert after.accounts[shard.world()].version == 8

@@ -23,6 +23,14 @@ class Account(NamedTuple):
     time_us: int
     """Time of its last entry. A wallet's entries never run backwards in time, whatever clocks
     do."""
+    held: int
+    overdraft_limit: int
+    account_freeze: int
+
+    @property
+    def available(self) -> int:
+        """What a customer can pay with; never below zero (I3)."""
+        return self.posted - self.held + self.overdraft_limit
 
 
 Accounts = Mapping[bytes, Account]
@@ -30,7 +38,7 @@ Accounts = Mapping[bytes, Account]
 
 def fresh(shard: int, currency: str, account_id: str) -> Account:
     """Return an account without entries."""
-    return Account(shard, currency, account_id, Status.ACTIVE, 0, 0, 0, 0, 0)
+    return Account(shard, currency, account_id, Status.ACTIVE, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 class Mismatch(NamedTuple):

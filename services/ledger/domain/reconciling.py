@@ -5,18 +5,20 @@ from typing import NamedTuple
 
 from ledger.domain.account import Account
 from ledger.domain.findings import Findings, Kind
-from ledger.domain.record import Change, Leg, Record, Side, Status
+from ledger.domain.holding import Hold, Holds
+from ledger.domain.record import Change, Freeze, Leg, Record, Side, Status
 
 LegKey = tuple[bytes, int]
 OpenLeg = tuple[str, int, bytes]
 """Currency, amount in minor units, destination."""
 
 _OPEN = -1
-"""Active or frozen: which of them a wallet was, its closing does not say."""
+"""Active or frozen: which of them a wallet was, its closing did not say in the first records."""
 
 _STATUS_NAMES = {int(status): status.name for status in Status} | {_OPEN: "ACTIVE or FROZEN"}
+_FREEZE_NAMES = {int(freeze): freeze.name for freeze in Freeze}
 _STATUS_BEFORE: dict[int, int] = {Status.FROZEN: Status.ACTIVE, Status.ACTIVE: Status.FROZEN}
-"""By the status after a change that is no closing: the journal takes none that changes nothing."""
+"""By the status after a change that does not say what was before it, and is no closing."""
 
 
 class Held(NamedTuple):
@@ -29,6 +31,7 @@ class Held(NamedTuple):
     overdraft_limit: int
     version: int
     status: int
+    account_freeze: int
 
 
 class Later:
@@ -39,6 +42,9 @@ class Later:
         self.sent: set[LegKey] = set()
         self.closed: set[LegKey] = set()
         """Legs closed after the seq that were sent before it."""
+        self.holds: set[bytes] = set()
+        """Holds changed after the seq."""
+        self._reserved: dict[bytes, int] = {}
         self._deltas: dict[bytes, int] = {}
         self._versions: dict[bytes, int] = {}
         self._first_changes: dict[bytes, Change] = {}
@@ -46,7 +52,7 @@ class Later:
     def add(self, record: Record) -> None:
         """Add one record; in order."""
         for posting in record.postings:
-            _, _, _, source, destination, _, amount, _, source_version, _, version = posting
+            _, _, _, source, destination, _, amount, _, source_version, _, version, _ = posting
             self._touch(source, -amount, source_version)
             self._touch(destination, amount, version)
         for change in record.changes:
@@ -56,16 +62,34 @@ class Later:
             first = self._first_changes.setdefault(change.wallet_id, change)
             if change.version < first.version:
                 self._first_changes[change.wallet_id] = change
+        for held in record.holds:
+            self._touch(held.wallet_id, 0, held.version)
+            self.holds.add(held.hold_id)
         self.sent |= {_key(leg) for leg in record.legs if leg.side == Side.SENT}
         self.closed |= {_key(leg) for leg in record.legs if leg.side == Side.CLOSED} - self.sent
 
+    def take_off_holds(self, now: Holds, before: Holds) -> None:
+        """Take what the changed holds reserve, and reserved at the seq, for ``take_off``."""
+        for sign, holds in ((1, now), (-1, before)):
+            for hold in holds.values():
+                reserved = self._reserved.get(hold.wallet_id, 0)
+                self._reserved[hold.wallet_id] = reserved + sign * hold.open
+
     def take_off(self, wallet_id: bytes, account: Account) -> Account:
         """Return the account as it was at the seq; a system wallet's version is not told back."""
-        posted = account.posted - self._deltas.get(wallet_id, 0)
-        version = self._versions.get(wallet_id, account.version + 1) - 1
+        account = account._replace(
+            posted=account.posted - self._deltas.get(wallet_id, 0),
+            version=self._versions.get(wallet_id, account.version + 1) - 1,
+            held=account.held - self._reserved.get(wallet_id, 0),
+        )
         change = self._first_changes.get(wallet_id)
-        status = account.status if change is None else _STATUS_BEFORE.get(change.status, _OPEN)
-        return account._replace(posted=posted, version=version, status=status)
+        if change is None:
+            return account
+        return account._replace(
+            status=change.previous_status or _STATUS_BEFORE.get(change.status, _OPEN),
+            overdraft_limit=change.previous_limit,
+            account_freeze=change.previous_freeze,
+        )
 
     def _touch(self, wallet_id: bytes, delta: int, version: int) -> None:
         self._deltas[wallet_id] = self._deltas.get(wallet_id, 0) + delta
@@ -78,6 +102,7 @@ class Comparison:
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
         self.wallets = 0
+        self._held: dict[bytes, int] = {}
         self._sums: dict[str, int] = {}
 
     def fork(self, seq: int, expected: bytes | None, actual: bytes) -> None:
@@ -106,8 +131,7 @@ class Comparison:
                 Kind.NEGATIVE, "available is negative", "0 or more", available, wallet_id=id_
             )
         if wallet.held != 0:
-            text = "an amount is held, but no record has opened a hold"
-            self.findings.add(Kind.HOLD, text, 0, wallet.held, wallet_id=id_)
+            self._held[id_] = wallet.held
         if booked is None:
             text = "the shard has a wallet that the journal does not have"
             self.findings.add(Kind.WALLET, text, "none", wallet.posted, wallet_id=id_)
@@ -116,16 +140,22 @@ class Comparison:
             ("currency", booked.currency, wallet.currency),
             ("posted", booked.posted, wallet.posted),
             ("version", booked.version, wallet.version),
-            # No record grants one yet; unchecked it would hide any balance below zero.
-            ("overdraft_limit", 0, wallet.overdraft_limit),
+            ("overdraft_limit", booked.overdraft_limit, wallet.overdraft_limit),
         ):
             if expected != actual:
                 text = f"{name} of the shard is not the journal's"
                 self.findings.add(Kind.BALANCE, text, expected, actual, wallet_id=id_)
+        if booked.held != wallet.held:
+            text = "held of the shard is not the journal's"
+            self.findings.add(Kind.HOLD, text, booked.held, wallet.held, wallet_id=id_)
         self._status(wallet, booked.status)
+        if booked.account_freeze != wallet.account_freeze:
+            text = "freeze of the account of the shard is not the journal's"
+            pair = _freeze_text(booked.account_freeze), _freeze_text(wallet.account_freeze)
+            self.findings.add(Kind.WALLET, text, *pair, wallet_id=id_)
 
     def _status(self, wallet: Held, booked: int) -> None:
-        """Compare the status: it alone says whether the wallet may pay."""
+        """Compare the status: with the account's freeze it says whether the wallet may pay."""
         fits = wallet.status == booked
         if booked == _OPEN:
             fits = wallet.status in (Status.ACTIVE, Status.FROZEN)
@@ -156,6 +186,27 @@ class Comparison:
                     Kind.LEG, text, leg_text(expected), leg_text(actual), tx_id=key[0]
                 )
 
+    def holds(self, held: Holds, booked: Holds) -> None:
+        """Compare the open holds one by one, and what they reserve with what is held (I8).
+
+        All customers must have been compared before.
+        """
+        for hold_id in sorted(held.keys() | booked.keys()):
+            expected, actual = booked.get(hold_id), held.get(hold_id)
+            if expected != actual:
+                text = f"open hold {hold_id.hex()} is not the journal's"
+                wallet_id = (expected or actual or _NO_HOLD).wallet_id
+                pair = hold_text(expected), hold_text(actual)
+                self.findings.add(Kind.HOLD, text, *pair, wallet_id=wallet_id)
+        reserved: dict[bytes, int] = {}
+        for hold in booked.values():
+            reserved[hold.wallet_id] = reserved.get(hold.wallet_id, 0) + hold.open
+        for wallet_id in sorted(reserved.keys() | self._held.keys()):
+            sum_, amount = reserved.get(wallet_id, 0), self._held.get(wallet_id, 0)
+            if sum_ != amount:
+                text = "what is held is not the sum of the open holds"
+                self.findings.add(Kind.HOLD, text, sum_, amount, wallet_id=wallet_id)
+
     def sums(self) -> None:
         """Check that each currency of the shard's own balances sums to zero."""
         for currency, total in sorted(self._sums.items()):
@@ -167,6 +218,23 @@ class Comparison:
 def leg_text(leg: OpenLeg | None) -> str:
     """Show an open leg to a person."""
     return "none" if leg is None else f"{leg[1]} {leg[0]} to {leg[2].hex()}"
+
+
+def hold_text(hold: Hold | None) -> str:
+    """Show a hold to a person."""
+    if hold is None:
+        return "none"
+    return (
+        f"state {hold.state}, {hold.authorized} {hold.currency}, {hold.captured} captured,"
+        f" {hold.released} released, until {hold.expire_time_us}, of {hold.wallet_id.hex()}"
+    )
+
+
+_NO_HOLD = Hold(0, b"", "", 0, 0, 0, 0, 0)
+
+
+def _freeze_text(freeze: int) -> str:
+    return _FREEZE_NAMES.get(freeze, str(freeze))
 
 
 def _status_text(status: int) -> str:

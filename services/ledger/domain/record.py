@@ -16,9 +16,9 @@ VERSION = 1
 RETURN_LEG = 128
 """From this number on a leg is a return of the leg numbered 128 less."""
 
-Posting = tuple[int, int, bytes, bytes, bytes, str, int, int, int, int, int]
+Posting = tuple[int, int, bytes, bytes, bytes, str, int, int, int, int, int, int]
 """n, number, tx_id, source, destination, currency, amount, then balance and version after of source
-and of destination.
+and of destination, then the transaction's type, 0 for a landed leg.
 
 ``n`` is the place of a transaction in its record, from 0; of a landed leg -1, -2, …, so that both
 can be told apart.
@@ -31,6 +31,50 @@ class Status(IntEnum):
     ACTIVE = 1
     FROZEN = 2
     CLOSED = 3
+    DEBITS_FROZEN = 4
+
+
+class Freeze(IntEnum):
+    """How far all wallets of an account are frozen."""
+
+    NONE = 0
+    DEBITS = 1
+    ALL = 2
+
+
+class ChangeKind(IntEnum):
+    """What can happen to a wallet besides a posting or a hold."""
+
+    CREATED = 1
+    FROZEN = 2
+    UNFROZEN = 3
+    CLOSED = 4
+    UPDATED = 5
+    LIMITED = 6
+
+
+class HoldKind(IntEnum):
+    """What can happen to a hold."""
+
+    AUTHORIZED = 1
+    INCREMENTED = 2
+    EXTENDED = 3
+    CAPTURED = 4
+    VOIDED = 5
+    EXPIRED = 6
+
+
+class HoldState(IntEnum):
+    """How far a hold has come."""
+
+    AUTHORIZED = 1
+    CAPTURED = 2
+    VOIDED = 3
+    EXPIRED = 4
+
+
+CAPTURE = 4
+"""Type of the transaction that a capture makes."""
 
 
 class Side(IntEnum):
@@ -51,14 +95,50 @@ class Result(IntEnum):
 
 
 class Change(NamedTuple):
-    """A wallet created or changed other than by a posting."""
+    """A wallet created or changed other than by a posting or a hold; ``previous`` is before it."""
 
+    kind: int
     wallet_id: bytes
     version: int
     status: int
-    created: bool
     account_id: str
     currency: str
+    account_freeze: int
+    overdraft_limit: int
+    previous_status: int
+    previous_freeze: int
+    previous_limit: int
+
+    @property
+    def created(self) -> bool:
+        """Whether the wallet begins with it."""
+        return self.kind == ChangeKind.CREATED
+
+
+class HoldChange(NamedTuple):
+    """A hold made or changed, as it is after; a change of its wallet as well."""
+
+    kind: int
+    hold_id: bytes
+    wallet_id: bytes
+    version: int
+    held_after: int
+    currency: str
+    state: int
+    authorized: int
+    captured: int
+    released: int
+    expire_time_us: int
+    tx_id: bytes
+    """Transaction of a capture; empty for every other kind."""
+
+
+class Label(NamedTuple):
+    """What a transaction of the record can be found by."""
+
+    label: bytes
+    n: int
+    tx_id: bytes
 
 
 class Leg(NamedTuple):
@@ -91,3 +171,11 @@ class Record:
     legs: list[Leg]
     states: list[tuple[bytes, int]]
     """Transactions that take another state here, with that state."""
+    holds: list[HoldChange]
+    captures: dict[bytes, bytes]
+    """Transactions that are captures, with what they follow."""
+    effective: dict[int, int]
+    """By the place of a transaction that counts at another time than the record's: that time."""
+    labels: list[Label]
+    assets: list[tuple[str, int]]
+    """Assets registered, with their exponents."""

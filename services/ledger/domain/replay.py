@@ -1,8 +1,8 @@
 """Replay a shard's records from nothing, and compare what is kept with what comes out. Pure.
 
-Memory grows with the wallets and open legs, never with records or entries: a wallet's entries are
-folded into a digest that does not depend on their order, so they can be read back in the order in
-which they are stored.
+Memory grows with the wallets, open legs and open holds, never with records or entries: a wallet's
+entries are folded into a digest that does not depend on their order, so they can be read back in
+the order in which they are stored.
 """
 
 from collections.abc import Iterable
@@ -13,6 +13,7 @@ from ledger.domain.findings import Findings, Kind
 from ledger.domain.journal import Entry, journal
 from ledger.domain.reconciling import LegKey, OpenLeg, leg_text
 from ledger.domain.record import Leg, Record, Side
+from ledger.domain.sparse import SparseReplay
 from walletkit.chain import genesis_hash, next_hash
 
 _DIGEST_MASK = 2**64 - 1
@@ -33,10 +34,10 @@ def fold(folded: Fold, entry: Entry) -> Fold:
 
     Fits only folds of the same process: Python seeds its hash of bytes anew at each start.
     """
-    _, version, day, seq, n, number, tx_id, other, delta, after, time_us = entry
+    _, version, day, seq, n, number, tx_id, other, delta, after, time_us, kind = entry
     # hash(-1) equals hash(-2); odd multiples keep negative numbers apart.
     signs = (4 * n + 1, 4 * delta + 1, 4 * after + 1)
-    digest = hash((version, day, seq, number, tx_id, other, time_us, *signs))
+    digest = hash((version, day, seq, number, tx_id, other, time_us, kind, *signs))
     return Fold(folded.entries + 1, folded.digest + digest & _DIGEST_MASK)
 
 
@@ -51,6 +52,7 @@ class Replay:
         self.transactions = 0
         self.entries = 0
         self.accounts: dict[bytes, Account] = {}
+        self.sparse = SparseReplay(findings)
         self.folds: dict[bytes, Fold] = {}
         self.open_legs: dict[LegKey, Leg] = {}
         self.watched: dict[bytes, dict[int, Entry]] = {wallet_id: {} for wallet_id in watched}
@@ -76,8 +78,14 @@ class Replay:
         shard = self.findings.shard
         if record.shard != shard:
             self.findings.add(Kind.REPLAY, "record of another shard", shard, record.shard, seq=seq)
-        entries, accounts = journal(record, seq, self.accounts, self.findings.add_mismatch)
-        self.accounts.update(accounts)
+        done = journal(
+            *(record, seq, self.accounts, self.findings.add_mismatch),
+            holds=self.sparse.holds,
+            assets=self.sparse.assets,
+        )
+        entries = done.entries
+        self.accounts.update(done.accounts)
+        self.sparse.apply(seq, record, done)
         for entry in entries:
             self.folds[entry[0]] = fold(self.folds.get(entry[0], EMPTY), entry)
             if entry[0] in self.watched:
@@ -159,6 +167,17 @@ class Replay:
 def _entry_text(entry: Entry | None) -> str:
     if entry is None:
         return "none"
-    names = ("day", "seq", "n", "number", "tx", "counterparty", "delta", "balance", "time_us")
+    names = (
+        "day",
+        "seq",
+        "n",
+        "number",
+        "tx",
+        "counterparty",
+        "delta",
+        "balance",
+        "time_us",
+        "type",
+    )
     values = [value.hex() if isinstance(value, bytes) else value for value in entry[2:]]
     return " ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))

@@ -18,11 +18,12 @@ import structlog
 from asyncmy.errors import MySQLError
 
 from ledger.domain.account import Account, JournalMismatchError
-from ledger.domain.journal import journal, wallets_of
+from ledger.domain.holding import holds_of
+from ledger.domain.journal import effective_entries, journal, wallets_of
 from ledger.ingest.incoming import Incoming, refusal
 from ledger.store.commit import Commit, Kept, Position
 from ledger.store.positions import Positions
-from ledger.store.shard_store import ShardStore
+from ledger.store.shard_store import Locked, ShardStore
 from walletkit.chain import genesis_hash
 from walletkit.errors import ServiceError
 from walletkit.sql.session import error_number
@@ -180,15 +181,19 @@ class ShardWriter:
         Return that one's refusal.
         """
         touched: set[bytes] = set()
+        holds: set[bytes] = set()
+        currencies: set[str] = set()
         for item in fresh:
             touched |= wallets_of(item.record)
+            holds |= holds_of(item.record)
+            currencies.update([currency for currency, _ in item.record.assets])
         missing = touched - self._accounts.keys()
-        locked, found = await self._store.lock(missing)
-        if locked != position:
-            raise _OvertakenError(f"the shard is at {locked.seq}, not {position.seq}")
-        self._accounts.update(found)
+        locked = await self._store.lock(missing, holds, currencies)
+        if locked.position != position:
+            raise _OvertakenError(f"the shard is at {locked.position.seq}, not {position.seq}")
+        self._accounts.update(locked.accounts)
         running = {id_: self._accounts[id_] for id_ in touched if id_ in self._accounts}
-        commit, mismatch = self._journal(fresh, running)
+        commit, mismatch = self._journal(fresh, locked._replace(accounts=running))
         if commit.records:
             await self._store.save(commit)
             last = commit.records[-1]
@@ -200,22 +205,33 @@ class ShardWriter:
         return mismatch
 
     def _journal(
-        self, fresh: Sequence[Incoming], running: dict[bytes, Account]
+        self, fresh: Sequence[Incoming], before: Locked
     ) -> tuple[Commit, ServiceError | None]:
         commit = Commit()
+        _, running, holds, assets = before
         for item in fresh:
+            record, seq = item.record, item.seq
             try:
-                entries, accounts = journal(item.record, item.seq, running)
+                done = journal(record, seq, running, holds=holds, assets=assets)
             except JournalMismatchError as error:
                 mismatch = error.mismatch
                 text = f"wallet {mismatch.wallet_id.hex()}: {mismatch.sentence()}"
                 return commit, self._refusal("JOURNAL_MISMATCH", item, text)
-            running.update(accounts)
-            commit.accounts.update(accounts)
-            commit.entries += entries
-            commit.legs += [(item.seq, leg) for leg in item.record.legs]
-            commit.states.update(item.record.states)
-            kept = Kept(item.seq, item.prev_hash, item.hash, item.record.time_us, item.payload)
+            running.update(done.accounts)
+            commit.accounts.update(done.accounts)
+            commit.entries += done.entries
+            commit.legs += [(seq, leg) for leg in record.legs]
+            commit.states.update(record.states)
+            if done.holds:
+                holds.update(done.holds)
+                commit.holds.update(done.holds)
+                commit.hold_changes += [(seq, change) for change in record.holds]
+            if record.effective:
+                commit.effective += effective_entries(record, done.entries)
+            commit.labels += [(seq, record.time_us, label) for label in record.labels]
+            assets.update(record.assets)
+            commit.assets.update(record.assets)
+            kept = Kept(seq, item.prev_hash, item.hash, record.time_us, item.payload)
             commit.records.append(kept)
         return commit, None
 

@@ -16,8 +16,9 @@ import structlog
 from guilder.wallet.v1 import wallet_audit_service_pb2 as wallet
 from ledger.domain.account import Account
 from ledger.domain.findings import Findings
+from ledger.domain.holding import Hold
 from ledger.domain.reconciling import Comparison, Held, Later, LegKey, OpenLeg
-from ledger.store import audit
+from ledger.store import audit, audit_sparse
 from ledger.store.codec import decode
 from ledger.store.commit import Position
 from ledger.store.pool import Pool, Session
@@ -99,6 +100,8 @@ class _Books:
         self._shard = shard
         self._seq = seq
         self._later = Later()
+        self._changed: dict[bytes, Hold] = {}
+        self._before: dict[bytes, Hold] = {}
 
     async def load_later(self) -> None:
         """Read what was recorded after the seq, up to the snapshot."""
@@ -109,6 +112,9 @@ class _Books:
                 self._later.add(decode(row.payload))
             seq = rows[-1].seq
             await asyncio.sleep(0)
+        self._changed = await audit_sparse.holds(self._session, self._later.holds)
+        self._before = await audit_sparse.holds_at(self._session, self._changed, self._seq)
+        self._later.take_off_holds(self._changed, self._before)
 
     async def hash(self) -> bytes | None:
         """Return the hash of the record at the seq."""
@@ -126,6 +132,12 @@ class _Books:
                 if wallet_id not in self._later.created
             }
         return found
+
+    async def holds(self) -> dict[bytes, Hold]:
+        """Return the holds that were open."""
+        open_now = await audit_sparse.open_holds(self._session, self._shard)
+        rest = {key: hold for key, hold in open_now.items() if key not in self._changed}
+        return rest | self._before
 
     async def intents(self) -> dict[LegKey, OpenLeg]:
         """Return the legs that were open."""
@@ -156,6 +168,7 @@ async def _compare(
     """
     system: dict[bytes, tuple[str, int]] = {}
     intents: dict[LegKey, OpenLeg] = {}
+    holds: dict[bytes, Hold] = {}
     last = _LAST_SYSTEM
     part: wallet.StreamBalancesResponse | None = first
     while part is not None:
@@ -169,6 +182,7 @@ async def _compare(
         for leg in part.intents:
             key = (leg.transaction_id, leg.leg)
             intents[key] = (leg.currency_code, leg.amount_minor, leg.destination)
+        holds |= {hold.hold_id: _hold(hold, comparison.findings.shard) for hold in part.holds}
         if part.complete:
             break
         part = await anext(parts, None)
@@ -178,6 +192,7 @@ async def _compare(
     comparison.system(system, await books.accounts(b"", _LAST_SYSTEM))
     booked = await books.intents()
     comparison.intents(intents, booked)
+    comparison.holds(holds, await books.holds())
     comparison.sums()
     return len(intents.keys() | booked.keys())
 
@@ -186,6 +201,14 @@ def _held(balance: wallet.SnapshotBalance) -> Held:
     return Held(
         *(balance.wallet_id, balance.currency_code, balance.posted_minor, balance.held_minor),
         *(balance.overdraft_limit_minor, balance.version, balance.status),
+        balance.account_freeze,
+    )
+
+
+def _hold(hold: wallet.SnapshotHold, shard: int) -> Hold:
+    return Hold(
+        *(shard, hold.wallet_id, hold.currency_code, hold.state),
+        *(hold.authorized_minor, hold.captured_minor, hold.released_minor, hold.expire_time_us),
     )
 
 

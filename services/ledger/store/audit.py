@@ -23,7 +23,7 @@ ROWS_CHUNK = 2_000
 LEGS_CHUNK = 20_000
 
 LAST_ID = b"\xff" * 16
-_ENTRY = "wallet_id,version,day,seq,n,number,tx_id,counterparty,delta,balance_after,time_us"
+_ENTRY = "wallet_id,version,day,seq,n,number,tx_id,counterparty,delta,balance_after,time_us,type"
 _LEG = ",".join(LegRow._fields)
 
 
@@ -266,4 +266,4 @@ def checksum_of(seq: int, leg: Leg) -> int:
 def _entry(row: tuple[object, ...]) -> Entry:
     entry: Entry = row  # type: ignore[assignment]  # the columns are those of an Entry
     # The driver gives DECIMAL as Decimal.
-    return (*entry[:9], int(entry[9]), entry[10])
+    return (*entry[:9], int(entry[9]), *entry[10:])

@@ -8,11 +8,25 @@ from collections.abc import Iterable
 from google.protobuf.message import DecodeError
 
 from guilder.events.v1 import record_pb2 as events
-from ledger.domain.record import VERSION, Change, Leg, Posting, Record, Result, Side
+from ledger.domain.label import labels_of
+from ledger.domain.record import (
+    CAPTURE,
+    VERSION,
+    Change,
+    HoldChange,
+    Label,
+    Leg,
+    Posting,
+    Record,
+    Result,
+    Side,
+)
 from walletkit.ids import NIL, SystemKind
 
 _ID_LENGTH = len(NIL)
 _TRANSIT = bytes((0, SystemKind.TRANSIT))
+_MAX_TYPE = 255
+"""A column holds no more. A type that this program does not know is only kept."""
 
 
 class UnknownVersionError(Exception):
@@ -40,40 +54,58 @@ def decode(payload: bytes) -> Record:
     Once for each record that comes in: the fields are read straight into tuples.
     """
     message = parse(payload)
-    postings: list[Posting] = []
-    legs: list[Leg] = []
-    for n, transaction in enumerate(message.transactions):
-        tx_id = transaction.transaction_id
-        _add_postings(postings, transaction.postings, n, tx_id)
-        if transaction.intents:
-            legs += _sent(transaction.intents, n, tx_id)
-    for n, landed in enumerate(message.landed_legs, 1):
-        _add_postings(postings, landed.postings, -n, landed.transaction_id)
-        legs.append(_landed(landed, -n))
-        legs += _sent(landed.intents, -n, landed.transaction_id)
-    legs += [
-        Leg(closed.transaction_id, closed.leg, Side.CLOSED, n)
-        for n, closed in enumerate(message.closed_intents)
-    ]
     record = Record(
         shard=message.shard,
         time_us=message.time_us,
         transactions=len(message.transactions),
-        postings=postings,
+        postings=[],
         changes=[_change(change) for change in message.wallet_changes],
-        legs=legs,
+        legs=[],
         states=[
             (closed.transaction_id, closed.state)
             for closed in message.closed_intents
             if closed.state
         ],
+        holds=[_hold_change(change) for change in message.hold_changes],
+        captures={},
+        effective={},
+        labels=[],
+        assets=[(new.currency_code, new.exponent) for new in message.asset_registrations],
+    )
+    for n, transaction in enumerate(message.transactions):
+        _add_transaction(record, n, transaction)
+    for n, landed in enumerate(message.landed_legs, 1):
+        _add_postings(record.postings, landed.postings, -n, landed.transaction_id, 0)
+        record.legs.append(_landed(landed, -n))
+        record.legs.extend(_sent(landed.intents, -n, landed.transaction_id))
+    record.legs.extend(
+        Leg(closed.transaction_id, closed.leg, Side.CLOSED, n)
+        for n, closed in enumerate(message.closed_intents)
     )
     _check_ids(record)
     return record
 
 
+def _add_transaction(record: Record, n: int, transaction: events.Transaction) -> None:
+    """Read one transaction; what few of them have costs the others a look each."""
+    tx_id, kind = transaction.transaction_id, transaction.type
+    if not 0 <= kind <= _MAX_TYPE:
+        raise MalformedRecordError(f"no transaction has type {kind}")
+    _add_postings(record.postings, transaction.postings, n, tx_id, kind)
+    if transaction.intents:
+        record.legs.extend(_sent(transaction.intents, n, tx_id))
+    reference, opaque, family = transaction.reference, transaction.opaque, transaction.family_id
+    if reference or opaque or family:
+        labels = labels_of(reference, opaque, family)
+        record.labels.extend([Label(label, n, tx_id) for label in labels])
+    if effective_us := transaction.effective_time_us:
+        record.effective[n] = effective_us
+    if kind == CAPTURE:
+        record.captures[tx_id] = transaction.parent_id
+
+
 def _add_postings(
-    postings: list[Posting], messages: Iterable[events.Posting], n: int, tx_id: bytes
+    postings: list[Posting], messages: Iterable[events.Posting], n: int, tx_id: bytes, kind: int
 ) -> None:
     for number, posting in enumerate(messages):
         postings.append(
@@ -89,6 +121,7 @@ def _add_postings(
                 posting.source_version,
                 posting.destination_posted_after,
                 posting.destination_version,
+                kind,
             )
         )
 
@@ -119,12 +152,20 @@ def _landed(landed: events.LandedLeg, n: int) -> Leg:
 
 def _change(change: events.WalletChange) -> Change:
     return Change(
-        change.wallet_id,
-        change.version,
-        change.status,
-        change.kind == events.WALLET_CHANGE_KIND_CREATED,
-        change.account_id,
-        change.currency_code,
+        *(change.kind, change.wallet_id, change.version, change.status),
+        *(change.account_id, change.currency_code),
+        *(change.account_freeze, change.overdraft_limit_minor),
+        *(change.previous_status, change.previous_account_freeze),
+        change.previous_overdraft_limit_minor,
+    )
+
+
+def _hold_change(change: events.HoldChange) -> HoldChange:
+    return HoldChange(
+        *(change.kind, change.hold_id, change.wallet_id, change.wallet_version),
+        *(change.held_after_minor, change.currency_code, change.state),
+        *(change.authorized_minor, change.captured_minor, change.released_minor),
+        *(change.expire_time_us, change.transaction_id),
     )
 
 
@@ -135,6 +176,9 @@ def _check_ids(record: Record) -> None:
     """
     ids = {len(leg.tx_id) for leg in record.legs} | {len(leg.destination) for leg in record.legs}
     ids |= {len(change.wallet_id) for change in record.changes}
+    ids |= {len(label.tx_id) for label in record.labels}
+    for held in record.holds:
+        ids |= {len(held.hold_id), len(held.wallet_id)}
     for posting in record.postings:
         ids.add(len(posting[2]))
         ids.add(len(posting[3]))

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ledger.domain.account import Account
-from ledger.domain.journal import Entry
-from ledger.domain.record import Leg, Side
+from ledger.domain.holding import Hold
+from ledger.domain.journal import EffectiveEntry, Entry
+from ledger.domain.record import HoldChange, Label, Leg, Side
 from walletkit.sql.literals import id_list
 
 PACKET_BYTES = 4 * 1024 * 1024
@@ -50,6 +51,13 @@ class Commit:
     legs: list[tuple[int, Leg]] = field(default_factory=list)
     """Legs with the seq of their record."""
     states: dict[bytes, int] = field(default_factory=dict)
+    holds: dict[bytes, Hold] = field(default_factory=dict)
+    hold_changes: list[tuple[int, HoldChange]] = field(default_factory=list)
+    """Changes of holds with the seq of their record."""
+    effective: list[EffectiveEntry] = field(default_factory=list)
+    labels: list[tuple[int, int, Label]] = field(default_factory=list)
+    """Labels with seq and time of their record."""
+    assets: dict[str, int] = field(default_factory=dict)
 
 
 def packets(shard: int, commit: Commit) -> Iterator[str]:
@@ -60,11 +68,16 @@ def packets(shard: int, commit: Commit) -> Iterator[str]:
     last = commit.records[-1]
     statements = [
         *_insert("records", _record_rows(shard, commit.records)),
-        *_insert(_ENTRIES, _entry_rows(shard, sorted(commit.entries))),
-        *_insert(_ACCOUNTS, _account_rows(commit.accounts), _ACCOUNTS_UPDATED),
+        *_insert("entries", _entry_rows(shard, sorted(commit.entries))),
+        *_insert("accounts", _account_rows(commit.accounts), _ACCOUNTS_UPDATED),
+        *_insert("holds", _hold_rows(commit.holds), _HOLDS_UPDATED),
+        *_insert("hold_changes", _hold_change_rows(shard, commit.hold_changes)),
+        *_insert("effective_entries", _effective_rows(shard, sorted(commit.effective))),
+        *_insert("labels", _label_rows(shard, commit.labels)),
         *_insert("transit_legs", _leg_rows(shard, commit.legs)),
         *_intents(shard, commit.legs),
         *_insert("transaction_states", _state_rows(commit.states), _STATES_UPDATED),
+        *_insert("assets", _asset_rows(commit.assets), _ASSETS_UPDATED),
         f"UPDATE cursors SET seq={last.seq:d},hash=x'{last.hash.hex()}' WHERE shard={shard:d}",
         "COMMIT",
     ]
@@ -80,17 +93,17 @@ def packets(shard: int, commit: Commit) -> Iterator[str]:
         yield ";".join(packet)
 
 
-_ACCOUNTS = (
-    "accounts(wallet_id,shard,currency,account_id,status,posted,version,debit,credit,time_us)"
-)
-_ENTRIES = (
-    "entries(wallet_id,version,day,shard,seq,n,number,tx_id,counterparty,delta,balance_after,"
-    "time_us)"
-)
 _ACCOUNTS_UPDATED = (
     " ON DUPLICATE KEY UPDATE status=VALUES(status),posted=VALUES(posted),version=VALUES(version),"
-    "debit=VALUES(debit),credit=VALUES(credit),time_us=VALUES(time_us)"
+    "debit=VALUES(debit),credit=VALUES(credit),time_us=VALUES(time_us),held=VALUES(held),"
+    "overdraft_limit=VALUES(overdraft_limit),account_freeze=VALUES(account_freeze)"
 )
+_HOLDS_UPDATED = (
+    " ON DUPLICATE KEY UPDATE state=VALUES(state),authorized=VALUES(authorized),"
+    "captured=VALUES(captured),released=VALUES(released),expire_time_us=VALUES(expire_time_us)"
+)
+# Each shard registers an asset for itself; the first to say it here has said it for all.
+_ASSETS_UPDATED = " ON DUPLICATE KEY UPDATE exponent=exponent"
 _STATES_UPDATED = " ON DUPLICATE KEY UPDATE state=VALUES(state)"
 
 
@@ -103,8 +116,13 @@ def _insert(table: str, rows: Iterable[str], ending: str = "") -> list[str]:
 
 
 _RECORD = "(%d,%d,x'%s',x'%s',%d,x'%s')"
-_ENTRY = "(x'%s',%d,%d,%d,%d,%d,%d,x'%s',x'%s',%d,%d,%d)"
-_ACCOUNT = "(x'%s',%d,x'%s',x'%s',%d,%d,%d,%d,%d,%d)"
+_ENTRY = "(x'%s',%d,%d,%d,%d,%d,%d,x'%s',x'%s',%d,%d,%d,%d)"
+_ACCOUNT = "(x'%s',%d,x'%s',x'%s',%d,%d,%d,%d,%d,%d,%d,%d,%d)"
+_HOLD = "(x'%s',%d,x'%s',x'%s',%d,%d,%d,%d,%d)"
+_HOLD_CHANGE = "(x'%s',%d,%d,%d,%d,%d,%d,%d,%d,%d)"
+_EFFECTIVE = "(x'%s',%d,%d,%d,%d,%d,%d)"
+_LABEL = "(x'%s',%d,%d,%d,x'%s',%d)"
+_ASSET = "(x'%s',%d)"
 _LEG = "(x'%s',%d,%d,%d,%d,%d,x'%s',%d,x'%s',%d)"
 _INTENT = "(%d,x'%s',%d,x'%s',%d,x'%s')"
 _STATE = "(x'%s',%d)"
@@ -120,8 +138,22 @@ def _record_rows(shard: int, records: Iterable[Kept]) -> list[str]:
 def _entry_rows(shard: int, entries: Iterable[Entry]) -> list[str]:
     return [
         _ENTRY
-        % (id_.hex(), version, day, shard, seq, n, k, tx_id.hex(), other.hex(), delta, after, time)
-        for id_, version, day, seq, n, k, tx_id, other, delta, after, time in entries
+        % (
+            id_.hex(),
+            version,
+            day,
+            shard,
+            seq,
+            n,
+            k,
+            tx_id.hex(),
+            other.hex(),
+            delta,
+            after,
+            at,
+            type_,
+        )
+        for id_, version, day, seq, n, k, tx_id, other, delta, after, at, type_ in entries
     ]
 
 
@@ -130,6 +162,47 @@ def _account_rows(accounts: Mapping[bytes, Account]) -> list[str]:
         _ACCOUNT % (wallet_id.hex(), shard, currency.encode().hex(), owner.encode().hex(), *rest)
         for wallet_id, (shard, currency, owner, *rest) in sorted(accounts.items())
     ]
+
+
+def _hold_rows(holds: Mapping[bytes, Hold]) -> list[str]:
+    return [
+        _HOLD % (hold_id.hex(), shard, wallet_id.hex(), currency.encode().hex(), *rest)
+        for hold_id, (shard, wallet_id, currency, *rest) in sorted(holds.items())
+    ]
+
+
+def _hold_change_rows(shard: int, changes: Iterable[tuple[int, HoldChange]]) -> list[str]:
+    return [
+        _HOLD_CHANGE
+        % (
+            *(change.hold_id.hex(), change.version, shard, seq, change.kind, change.state),
+            *(change.authorized, change.captured, change.released, change.expire_time_us),
+        )
+        for seq, change in sorted(changes, key=_hold_change_key)
+    ]
+
+
+def _hold_change_key(placed: tuple[int, HoldChange]) -> tuple[bytes, int]:
+    return (placed[1].hold_id, placed[1].version)
+
+
+def _effective_rows(shard: int, entries: Iterable[EffectiveEntry]) -> list[str]:
+    return [
+        _EFFECTIVE % (wallet_id.hex(), effective_us, version, delta, time_us, shard, seq)
+        for wallet_id, effective_us, version, delta, time_us, seq in entries
+    ]
+
+
+def _label_rows(shard: int, labels: Iterable[tuple[int, int, Label]]) -> list[str]:
+    rows = sorted((label, seq, n, tx_id, at) for seq, at, (label, n, tx_id) in labels)
+    return [
+        _LABEL % (label.hex(), shard, seq, n, tx_id.hex(), time_us)
+        for label, seq, n, tx_id, time_us in rows
+    ]
+
+
+def _asset_rows(assets: Mapping[str, int]) -> list[str]:
+    return [_ASSET % (code.encode().hex(), exponent) for code, exponent in sorted(assets.items())]
 
 
 def _leg_rows(shard: int, legs: Iterable[tuple[int, Leg]]) -> list[str]:

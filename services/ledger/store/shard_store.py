@@ -7,11 +7,12 @@ import asyncio
 import time
 from collections.abc import Collection, Iterable
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncmy
 
 from ledger.domain.account import Account
+from ledger.domain.holding import Hold
 from ledger.store.commit import Commit, Position, packets
 from walletkit.chain import genesis_hash
 from walletkit.sql.literals import id_list, literal
@@ -21,18 +22,36 @@ PACKET_TIMEOUT_S = 10
 MAX_IDLE_S = 20
 """A session idle for longer is opened anew: the server may have dropped it."""
 
-ACCOUNT_COLUMNS = "wallet_id,shard,currency,account_id,status,posted,version,debit,credit,time_us"
+ACCOUNT_COLUMNS = (
+    "wallet_id,shard,currency,account_id,status,posted,version,debit,credit,time_us,"
+    "held,overdraft_limit,account_freeze"
+)
+HOLD_COLUMNS = f"hold_id,{','.join(Hold._fields)}"
+
+
+class Locked(NamedTuple):
+    """What a commit builds on; of what was asked for, all that exists."""
+
+    position: Position
+    accounts: dict[bytes, Account]
+    holds: dict[bytes, Hold]
+    assets: dict[str, int]
 
 
 def account_of(row: tuple[Any, ...]) -> tuple[bytes, Account]:
     """Read a row of ``ACCOUNT_COLUMNS``; the driver gives DECIMAL as ``Decimal``."""
-    wallet_id, shard, currency, owner, status, posted, version, debit, credit, time_us = row
+    wallet_id, shard, currency, owner, status, posted, version, debit, credit, *rest = row
     amounts: tuple[Decimal, Decimal, Decimal] = posted, debit, credit
     whole = [int(amount) for amount in amounts]
     return wallet_id, Account(
         *(shard, currency, owner, status),
-        *(whole[0], version, whole[1], whole[2], time_us),
+        *(whole[0], version, whole[1], whole[2], *rest),
     )
+
+
+def hold_of(row: tuple[Any, ...]) -> tuple[bytes, Hold]:
+    """Read a row of ``HOLD_COLUMNS``."""
+    return row[0], Hold(*row[1:])
 
 
 class ShardStore:
@@ -55,15 +74,33 @@ class ShardStore:
         (((seq, hash_),),) = await self._run(packet)
         return Position(seq, hash_)
 
-    async def lock(self, wallet_ids: Collection[bytes]) -> tuple[Position, dict[bytes, Account]]:
-        """Lock the shard's cursor until the commit; return it with those accounts that exist."""
-        packet = f"{self._cursor()} FOR UPDATE"
-        if wallet_ids:
-            ids = id_list(wallet_ids)
-            packet += f"; SELECT {ACCOUNT_COLUMNS} FROM accounts WHERE wallet_id IN ({ids})"
+    async def lock(
+        self,
+        wallet_ids: Collection[bytes],
+        hold_ids: Collection[bytes] = (),
+        currencies: Collection[str] = (),
+    ) -> Locked:
+        """Lock the shard's cursor until the commit; return it with all that was asked for."""
+        statements = [f"{self._cursor()} FOR UPDATE"]
+        for wanted, columns, table, key in (
+            (wallet_ids, ACCOUNT_COLUMNS, "accounts", "wallet_id"),
+            (hold_ids, HOLD_COLUMNS, "holds", "hold_id"),
+            ([code.encode() for code in currencies], "currency,exponent", "assets", "currency"),
+        ):
+            if wanted:
+                where = f"{key} IN ({id_list(wanted)})"
+                statements.append(f"SELECT {columns} FROM {table} WHERE {where}")
         await self._begin()
-        ((seq, hash_),), *rest = await self._run(packet)
-        return Position(seq, hash_), dict(map(account_of, rest[0])) if rest else {}
+        (((seq, hash_),), *found) = await self._run(";".join(statements))
+        accounts, holds, assets = [
+            found.pop(0) if wanted else () for wanted in (wallet_ids, hold_ids, currencies)
+        ]
+        return Locked(
+            Position(seq, hash_),
+            dict(map(account_of, accounts)),
+            dict(map(hold_of, holds)),
+            dict(assets),
+        )
 
     async def unlock(self) -> None:
         """Give the cursor back without a change."""

@@ -9,9 +9,11 @@ import grpc.aio
 from guilder.wallet.v1 import resources_pb2 as res
 from guilder.wallet.v1 import wallet_audit_service_pb2 as pb
 from guilder.wallet.v1 import wallet_audit_service_pb2_grpc as pb_grpc
+from wallet.domain.kinds import ACCOUNT_FREEZE_FLAGS
 from wallet.store.snapshot import (
     MAX_DURATION_S,
     BalanceRow,
+    HoldRow,
     IntentRow,
     Snapshot,
     SnapshotError,
@@ -72,6 +74,8 @@ async def _parts(snapshot: Snapshot, shard: int) -> AsyncIterator[pb.StreamBalan
         yield pb.StreamBalancesResponse(system_wallets=system)
     async for intents in snapshot.intents():
         yield pb.StreamBalancesResponse(intents=map(_intent, intents))
+    async for holds in snapshot.holds():
+        yield pb.StreamBalancesResponse(holds=map(_hold, holds))
     yield pb.StreamBalancesResponse(complete=True)
 
 
@@ -85,6 +89,7 @@ def _balance(row: BalanceRow) -> pb.SnapshotBalance:
         version=row.version,
         # Unchecked: a number that is no status is for the auditor to find.
         status=cast("res.WalletStatus.ValueType", row.status),
+        account_freeze=cast("res.FreezeScope.ValueType", row.flags & ACCOUNT_FREEZE_FLAGS),
     )
 
 
@@ -103,4 +108,17 @@ def _intent(row: IntentRow) -> pb.SnapshotIntent:
         destination=row.destination,
         currency_code=row.currency,
         amount_minor=row.amount,
+    )
+
+
+def _hold(row: HoldRow) -> pb.SnapshotHold:
+    return pb.SnapshotHold(
+        hold_id=row.hold_id,
+        wallet_id=row.wallet_id,
+        currency_code=row.currency,
+        state=cast("res.HoldState.ValueType", row.state),
+        authorized_minor=row.authorized,
+        captured_minor=row.captured,
+        released_minor=row.released,
+        expire_time_us=row.expire_time_us,
     )

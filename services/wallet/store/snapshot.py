@@ -20,6 +20,8 @@ CHUNK_ROWS = 1_000
 QUERY_TIMEOUT_S = 10
 MAX_DURATION_S = 300
 
+_EPOCH = "TIMESTAMP'1970-01-01 00:00:00.000000'"
+
 
 class SnapshotError(Exception):
     """The shard did not answer, or not in time, or is not the one that it should be."""
@@ -35,6 +37,7 @@ class BalanceRow(NamedTuple):
     overdraft_limit: int
     version: int
     status: int
+    flags: int
 
 
 class SystemRow(NamedTuple):
@@ -53,6 +56,19 @@ class IntentRow(NamedTuple):
     destination: bytes
     currency: str
     amount: int
+
+
+class HoldRow(NamedTuple):
+    """An open hold; amounts in minor units, the time in microseconds."""
+
+    hold_id: bytes
+    wallet_id: bytes
+    currency: str
+    state: int
+    authorized: int
+    captured: int
+    released: int
+    expire_time_us: int
 
 
 class Snapshot:
@@ -98,6 +114,23 @@ class Snapshot:
                 return
             yield [IntentRow(*row) for row in chunk]
             tx_id, leg = chunk[-1][:2]
+
+    async def holds(self) -> AsyncIterator[list[HoldRow]]:
+        """Yield the open holds in chunks, in the order in which they end."""
+        above = "open_until IS NOT NULL"
+        columns = ",".join(HoldRow._fields[:-1])
+        while True:
+            chunk = await self._query(
+                f"SELECT {columns},TIMESTAMPDIFF(MICROSECOND,{_EPOCH},expires_at),"
+                f" TIMESTAMPDIFF(MICROSECOND,{_EPOCH},open_until) FROM holds WHERE {above}"
+                f" ORDER BY open_until,hold_id LIMIT {CHUNK_ROWS}"
+            )
+            if not chunk:
+                return
+            yield [HoldRow(*row[:-1]) for row in chunk]
+            hold_id, until_us = chunk[-1][0], chunk[-1][-1]
+            until = f"TIMESTAMPADD(MICROSECOND,{literal(until_us)},{_EPOCH})"
+            above = f"open_until>{until} OR (open_until={until} AND hold_id>{literal(hold_id)})"
 
     async def _query(self, sql: str) -> Rows:
         if asyncio.get_running_loop().time() > self._ends_at:

@@ -21,6 +21,15 @@ _TABLES = {
         authorized BIGINT NOT NULL, captured BIGINT NOT NULL, released BIGINT NOT NULL,
         expire_time_us BIGINT NOT NULL,
         PRIMARY KEY(hold_id), KEY holds_by_state(shard,state,hold_id)""",
+    # Every change of a hold, so that it can be told how the hold was at any seq. Versions are
+    # those of its wallet.
+    "hold_changes": """
+        hold_id BINARY(16) NOT NULL, version BIGINT UNSIGNED NOT NULL,
+        shard SMALLINT UNSIGNED NOT NULL, seq BIGINT UNSIGNED NOT NULL,
+        kind TINYINT UNSIGNED NOT NULL, state TINYINT UNSIGNED NOT NULL,
+        authorized BIGINT NOT NULL, captured BIGINT NOT NULL, released BIGINT NOT NULL,
+        expire_time_us BIGINT NOT NULL,
+        PRIMARY KEY(hold_id,version)""",
     # Entries that count at another time than they were recorded; of all others there is no row.
     "effective_entries": """
         wallet_id BINARY(16) NOT NULL, effective_us BIGINT NOT NULL,
