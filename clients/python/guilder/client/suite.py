@@ -1,5 +1,12 @@
-"""Hold the channels to the three services, and a client for each. The only file that opens any."""
+"""Hold the channels to the three services, and the clients over them. The only file to open any.
 
+A channel looks after itself: it connects again when a connection is lost, notices a dead peer by
+keepalive, and takes all addresses of a name in turn.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -10,6 +17,13 @@ from guilder.client.accounts import AccountClient
 from guilder.client.assets import AssetClient
 from guilder.client.audit import AuditClient
 from guilder.client.calls import DEFAULT_POLICY, PROOF_TIMEOUT_SECONDS, CallPolicy
+from guilder.client.health import (
+    ALL_SERVICES,
+    CHECK_TIMEOUT_SECONDS,
+    READY_TIMEOUT_SECONDS,
+    Health,
+    ServiceName,
+)
 from guilder.client.holds import HoldClient
 from guilder.client.ledger import LedgerClient
 from guilder.client.limits import LimitClient
@@ -22,7 +36,11 @@ MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 CLOSE_GRACE_SECONDS = 1.0
 """How long calls in flight may go on when the channels are closed."""
 
+_SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})
+
 _OPTIONS = (
+    # A name with several addresses, such as a headless Kubernetes service, gets its calls in turn.
+    ("grpc.service_config", _SERVICE_CONFIG),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     # gRPC waits a second and more before it connects again; a restarted service is back sooner.
@@ -44,15 +62,21 @@ class Addresses:
     notify: str = "localhost:50053"
 
 
+DEFAULT_ADDRESSES = Addresses()
+
+
 class Guilder:
     """The whole suite: ``async with Guilder() as guilder: await guilder.wallet.transfer(...)``.
 
-    Opens its channels lazily, at the first call. To be made inside a running event loop.
+    ``wallet``, ``holds``, ``limits``, ``accounts`` and ``assets`` call the wallet service,
+    ``audit`` its internal one; ``ledger`` and ``notify`` call theirs. Channels are opened lazily,
+    at the first call. To be made, used and closed inside one running event loop; not to be carried
+    over a fork. ``guilder.client.sync`` has the same for code without a loop.
     """
 
     def __init__(
         self,
-        addresses: Addresses = Addresses(),
+        addresses: Addresses = DEFAULT_ADDRESSES,
         policy: CallPolicy = DEFAULT_POLICY,
         proof_timeout_seconds: float = PROOF_TIMEOUT_SECONDS,
     ) -> None:
@@ -61,6 +85,7 @@ class Guilder:
         targets = (addresses.wallet, addresses.ledger, addresses.notify)
         self._channels = [grpc.aio.insecure_channel(target, options=_OPTIONS) for target in targets]
         wallet, ledger, notify = self._channels
+        self._health = Health({"wallet": wallet, "ledger": ledger, "notify": notify})
         self.wallet = WalletClient(wallet, policy)
         self.holds = HoldClient(wallet, policy)
         self.limits = LimitClient(wallet, policy)
@@ -70,10 +95,29 @@ class Guilder:
         self.ledger = LedgerClient(ledger, policy, proof_timeout_seconds)
         self.notify = NotifyClient(notify, policy)
 
+    async def healthy(
+        self,
+        services: Sequence[ServiceName] = ALL_SERVICES,
+        *,
+        timeout_seconds: float = CHECK_TIMEOUT_SECONDS,
+    ) -> bool:
+        """Tell whether all of these services say that they serve, now. Raise nothing."""
+        return await self._health.healthy(services, timeout_seconds=timeout_seconds)
+
+    async def wait_ready(
+        self,
+        timeout_seconds: float = READY_TIMEOUT_SECONDS,
+        services: Sequence[ServiceName] = ALL_SERVICES,
+    ) -> None:
+        """Return when all of these services have said that they serve.
+
+        Raise ``UnavailableError`` that names those that have not in time.
+        """
+        await self._health.wait_ready(timeout_seconds, services)
+
     async def close(self) -> None:
-        """Close the channels."""
-        for channel in self._channels:
-            await channel.close(CLOSE_GRACE_SECONDS)
+        """Close the channels; calls in flight get a second to end. Again is nothing new."""
+        await asyncio.gather(*(channel.close(CLOSE_GRACE_SECONDS) for channel in self._channels))
 
     async def __aenter__(self) -> Self:
         """Return itself."""
