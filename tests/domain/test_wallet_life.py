@@ -1,4 +1,4 @@
-"""A wallet's life: created, frozen, unfrozen, closed, and what each step refuses."""
+"""A wallet's life: created, frozen, unfrozen, updated, closed, and what each step refuses."""
 
 import pytest
 
@@ -11,15 +11,27 @@ from tests.domain.commands_for_tests import (
     create,
     deposit,
     facts,
+    freeze_account,
+    limit,
     make_batch,
     make_id,
     transfer,
+    update,
 )
-from wallet.domain.batch import Batch, Counterparty
-from wallet.domain.commands import ChangeStatus
+from tests.domain.limited_for_tests import OWNER, limited_batch, reason
+from wallet.domain.batch import Balance, Batch, Counterparty
+from wallet.domain.bound import Bound
+from wallet.domain.commands import ChangeStatus, Limits, SetWalletLimits, UpdateWallet
 from wallet.domain.decide import decide
-from wallet.domain.kinds import WalletChangeKind, WalletStatus
-from wallet.domain.outcome import BalanceAfter, Posted, WalletSet
+from wallet.domain.kinds import (
+    ACCOUNT_LIMITED,
+    LIMITED,
+    AccountFreeze,
+    WalletChangeKind,
+    WalletStatus,
+)
+from wallet.domain.outcome import AccountSet, BalanceAfter, Posted, WalletSet
+from wallet.domain.wallet import refuse_move
 from walletkit.errors import ServiceError
 from walletkit.ids import format_id
 
@@ -30,9 +42,10 @@ FREEZE, UNFREEZE, CLOSE = (
     WalletChangeKind.CLOSED,
 )
 ACTIVE, FROZEN, CLOSED = WalletStatus.ACTIVE, WalletStatus.FROZEN, WalletStatus.CLOSED
+DEBITS_FROZEN = WalletStatus.DEBITS_FROZEN
 
 
-def declined(batch: Batch, command: ChangeStatus) -> ServiceError:
+def declined(batch: Batch, command: ChangeStatus | UpdateWallet | SetWalletLimits) -> ServiceError:
     """Decide a change that must be declined."""
     outcome = decide(batch, command)
     assert isinstance(outcome, ServiceError), outcome
@@ -133,3 +146,158 @@ def test_close_is_final_within_the_batch() -> None:
     late = decide(batch, deposit(W, key="late"))
     assert isinstance(late, ServiceError)
     assert late.reason == "WALLET_CLOSED"
+
+
+@pytest.mark.parametrize(("first", "then"), [(FROZEN, DEBITS_FROZEN), (DEBITS_FROZEN, FROZEN)])
+def test_a_freeze_may_become_the_other_one(first: WalletStatus, then: WalletStatus) -> None:
+    """Wider or narrower: each can follow the other, none itself; either can be undone."""
+    batch = make_batch({W: balance(status=first)})
+    again = change(FREEZE, W, key="again")._replace(status=first)
+    assert declined(batch, again).reason == "WALLET_FROZEN"
+    outcome = decide(batch, change(FREEZE, W, key="other")._replace(status=then))
+    assert isinstance(outcome, WalletSet)
+    assert outcome.status == then
+    decide(batch, change(UNFREEZE, W, key="undo"))
+    assert [(c.previous_status, c.status) for c in batch.changes.wallets] == [
+        (first, then),
+        (then, ACTIVE),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "freeze", "debit", "credit"),
+    [
+        (ACTIVE, AccountFreeze.NONE, None, None),
+        (FROZEN, AccountFreeze.NONE, "WALLET_FROZEN", "WALLET_FROZEN"),
+        (DEBITS_FROZEN, AccountFreeze.NONE, "WALLET_FROZEN", None),
+        (CLOSED, AccountFreeze.NONE, "WALLET_CLOSED", "WALLET_CLOSED"),
+        (ACTIVE, AccountFreeze.DEBITS, "ACCOUNT_FROZEN", None),
+        (ACTIVE, AccountFreeze.ALL, "ACCOUNT_FROZEN", "ACCOUNT_FROZEN"),
+        (FROZEN, AccountFreeze.DEBITS, "WALLET_FROZEN", "WALLET_FROZEN"),
+        (DEBITS_FROZEN, AccountFreeze.ALL, "WALLET_FROZEN", "ACCOUNT_FROZEN"),
+        (CLOSED, AccountFreeze.ALL, "WALLET_CLOSED", "WALLET_CLOSED"),
+    ],
+)
+def test_what_may_move(
+    status: WalletStatus, freeze: AccountFreeze, debit: str | None, credit: str | None
+) -> None:
+    """Either freeze stops debits, only one of all stops credits; the wallet's own is told first."""
+    flags = freeze | LIMITED | ACCOUNT_LIMITED
+    assert reason(refuse_move(W, status, flags, debit=True)) == debit
+    assert reason(refuse_move(W, status, flags, debit=False)) == credit
+
+
+@pytest.mark.parametrize(
+    ("wallet", "command"),
+    [
+        (balance(version=3), change(FREEZE, W)),
+        (balance(version=3, status=FROZEN), change(UNFREEZE, W)),
+        (balance(version=3), change(CLOSE, W)),
+        (balance(version=3), update(W)),
+        (balance(version=3), limit(W, Limits(overdraft=5))),
+    ],
+)
+def test_a_change_may_expect_a_version(
+    wallet: Balance, command: ChangeStatus | UpdateWallet | SetWalletLimits
+) -> None:
+    """Any other version than the one expected declines it; the next change has the next one."""
+    batch = make_batch({W: wallet})
+    refusal = declined(batch, command._replace(expected_version=2, key_hash=b"stale"))
+    assert refusal.reason == "VERSION_MISMATCH"
+    assert (refusal.metadata["version"], refusal.metadata["expected_version"]) == ("3", "2")
+    outcome = decide(batch, command._replace(expected_version=3))
+    assert isinstance(outcome, WalletSet)
+    assert outcome.after.version == 4
+
+
+def test_state_is_told_before_version_before_what_is_left() -> None:
+    """The order in which a close is refused."""
+    batch = make_batch({W: balance(5, status=CLOSED, version=3)})
+    close = change(CLOSE, W)._replace(expected_version=2)
+    reasons = [declined(batch, close).reason]
+    batch.balances[W].status = ACTIVE
+    reasons.append(declined(batch, close._replace(key_hash=b"2")).reason)
+    reasons.append(declined(batch, close._replace(key_hash=b"3", expected_version=3)).reason)
+    assert reasons == ["WALLET_CLOSED", "VERSION_MISMATCH", "WALLET_NOT_EMPTY"]
+
+
+def test_update_replaces_metadata() -> None:
+    """A frozen wallet's too; the rest of the batch finds it changed."""
+    batch = make_batch({W: balance(5, status=FROZEN, version=3)})
+    outcome = decide(batch, update(W, b'{"m":{"a":"b"}}'))
+    assert isinstance(outcome, WalletSet)
+    assert (outcome.facts.opaque, outcome.after) == (b'{"m":{"a":"b"}}', BalanceAfter(5, 0, 0, 4))
+    assert (batch.facts[W], set(batch.changes.touched)) == (outcome.facts, {W})
+    (noted,) = batch.changes.wallets
+    assert (noted.kind, noted.facts) == (WalletChangeKind.UPDATED, outcome.facts)
+    assert (noted.status, noted.previous_status) == (FROZEN, FROZEN)
+
+
+@pytest.mark.parametrize("command", [update(W), limit(W, Limits(overdraft=5))])
+def test_a_closed_wallet_does_not_change(command: UpdateWallet | SetWalletLimits) -> None:
+    """Neither its metadata nor its limits."""
+    batch = make_batch({W: balance(status=CLOSED)})
+    assert declined(batch, command).reason == "WALLET_CLOSED"
+    assert declined(make_batch(), command).reason == "WALLET_NOT_FOUND"
+
+
+def test_close_releases_all_limits() -> None:
+    """The row goes, the credit line is zero, and the account's row is no longer its own."""
+    batch = limited_batch({W: Limits(7, max_balance=5)}, Limits(max_transaction=5), posted=0)
+    batch.balances[W].overdraft_limit = 7
+    batch.balances[W].flags |= AccountFreeze.DEBITS
+    outcome = decide(batch, change(CLOSE, W))
+    assert isinstance(outcome, WalletSet)
+    assert (outcome.after, outcome.account_freeze) == (BalanceAfter(0, 0, 0, 2), 1)
+    assert batch.balances[W].flags == AccountFreeze.DEBITS
+    assert (batch.changes.bounds, batch.changes.settings) == ({W: None}, {W})
+    assert (set(batch.bounds), batch.owners) == ({OWNER}, {})
+    (noted,) = batch.changes.wallets
+    assert (noted.previous_overdraft_limit, noted.overdraft_limit) == (7, 0)
+
+
+def test_an_alias_is_given_once_in_an_account() -> None:
+    """Not again in the batch, nor in another account's way; a taken one is no decision."""
+    batch = make_batch()
+    made = decide(batch, create(HERE, key="1")._replace(alias="main"))
+    assert isinstance(made, WalletSet)
+    assert made.facts.alias == "main"
+    refusal = decide(batch, create(HERE, key="2")._replace(alias="main"))
+    assert isinstance(refusal, ServiceError)
+    assert (refusal.reason, refusal.code) == ("ALIAS_TAKEN", "ALREADY_EXISTS")
+    assert refusal.metadata["wallet_id"] == format_id(made.facts.wallet_id)
+    assert isinstance(decide(batch, create(HERE, "other")._replace(alias="main")), WalletSet)
+    assert isinstance(decide(batch, create(HERE, key="3")), WalletSet)
+    assert len(batch.changes.keys) == 3
+
+
+def test_a_wallet_is_born_as_its_account_is() -> None:
+    """Frozen and limited: nobody gets around either by a new wallet."""
+    batch = make_batch()
+    batch.accounts["someone"] = AccountFreeze.DEBITS
+    batch.bounds[OWNER] = Bound(OWNER, HERE, Limits(max_transaction=5), 0)
+    command = create(HERE)
+    outcome = decide(batch, command)
+    assert isinstance(outcome, WalletSet)
+    assert (outcome.status, outcome.account_freeze) == (ACTIVE, AccountFreeze.DEBITS)
+    assert batch.balances[command.ref].flags == AccountFreeze.DEBITS | ACCOUNT_LIMITED
+    assert batch.owners == {command.ref: OWNER}
+    assert batch.changes.settings == set(batch.changes.touched) == {command.ref}
+    assert batch.changes.wallets[0].account_freeze == AccountFreeze.DEBITS
+    over = decide(batch, deposit(command.ref, 6))
+    assert isinstance(over, ServiceError)
+    assert over.reason == "TRANSACTION_LIMIT"
+
+
+def test_a_wallet_is_frozen_with_its_account_in_the_batch_that_makes_it() -> None:
+    """A freeze behind the creation finds the new wallet, though the store had not."""
+    batch = make_batch({W: balance(9)})
+    batch.account_wallets["someone"] = (W,)
+    command = create(HERE, key="new")
+    decide(batch, command)
+    outcome = decide(batch, freeze_account(AccountFreeze.ALL))
+    assert isinstance(outcome, AccountSet)
+    assert outcome.wallets == 2
+    late = decide(batch, transfer(W, command.ref, key="late"))
+    assert isinstance(late, ServiceError)
+    assert late.reason == "ACCOUNT_FROZEN"

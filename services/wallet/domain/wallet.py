@@ -77,7 +77,7 @@ def decide_create(batch: Batch, command: CreateWallet) -> WalletSet | ServiceErr
     name = (command.account_id, command.alias)
     if command.alias and name in batch.aliases:
         return _alias_taken(command.account_id, command.alias, batch.aliases[name])
-    facts = facts_of(command, batch.now_us)._replace(alias=command.alias)
+    facts = facts_of(command, batch.now_us)
     balance = Balance(command.currency, 0, 0, 0, WalletStatus.ACTIVE, _FIRST_VERSION)
     freeze = batch.accounts.get(command.account_id, AccountFreeze.NONE)
     balance.flags = int(freeze)
