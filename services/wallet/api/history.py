@@ -11,7 +11,7 @@ from guilder.ledger.v1 import ledger_service_pb2_grpc as ledger_stubs
 from guilder.type.v1.position_pb2 import Position
 from guilder.wallet.v1 import resources_pb2 as res
 from guilder.wallet.v1 import wallet_service_pb2 as pb
-from wallet.api import convert
+from wallet.api import render
 from wallet.domain.commands import Line
 from wallet.domain.kinds import TransactionState, TransactionType
 from wallet.store.queries import StoredTransaction
@@ -111,7 +111,7 @@ class History:
 
 def member(transaction: events.Transaction, create_time_us: int) -> res.Transaction:
     """Write a transaction that the ledger has, in the wallets' words."""
-    return convert.transaction(_stored(transaction, create_time_us))
+    return render.transaction(_stored(transaction, create_time_us))
 
 
 def _timeout_s(remaining_s: float | None) -> float:

@@ -224,9 +224,16 @@ async def limits(shard: Shard, owner: bytes) -> tuple[Limits, Usage] | None:
 
 async def account_limits(
     shard: Shard, account_id: str, currency: str
-) -> tuple[Limits, Usage] | None:
-    """Return an account's limits in a currency, and what is used of them."""
-    return await limits(shard, account_owner(account_id, currency))
+) -> tuple[Limits, Usage, int] | None:
+    """Return an account's limits in a currency, what is used of them, and what is held."""
+    rows: list[Any] = await shard.query(
+        "SELECT config,used,held FROM limits WHERE owner=%s",
+        (account_owner(account_id, currency),),
+    )
+    if not rows:
+        return None
+    config, used, held = rows[0]
+    return decode_limits(config), decode_usage(used), held
 
 
 async def assets(shard: Shard) -> dict[str, int]:

@@ -1,0 +1,219 @@
+"""Carry commands out: read the request, submit or only try it, write the reply. No SQL here."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias, cast
+
+import grpc.aio
+from google.protobuf.message import Message
+
+from guilder.type.v1.position_pb2 import Position
+from wallet.api.form import Form, UnresolvedError
+from wallet.api.names import Names
+from wallet.api.verbs import AnyVerb, Out, Reply, Request, Verb
+from wallet.domain.commands import KeyedCommand, SingleCommand
+from wallet.domain.kinds import RETURN_LEG, LegResult, TransactionState
+from wallet.domain.outcome import AssetSet, HoldSet, Outcome, Posted, WalletSet
+from wallet.engine.queue import Answer
+from wallet.engine.router import Router
+from wallet.store import queries
+from walletkit.errors import ServiceError
+from walletkit.ids import is_system
+from walletkit.money import learn
+
+DEFAULT_DEADLINE_S = 30.0
+LANDED_TIMEOUT_S = 1.0
+"""Longest wait for another shard's word on whether a leg has landed."""
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+class Asked(NamedTuple):
+    """One command of several that do not depend on each other."""
+
+    verb: AnyVerb
+    request: Message
+    validate_only: bool
+
+
+class Carrier:
+    """Carries out what requests ask for."""
+
+    def __init__(self, router: Router, names: Names) -> None:
+        """Take the shards, and what requests name."""
+        self._router = router
+        self._names = names
+
+    async def out(
+        self, verb: Verb[Request, Out, Reply], request: Request, context: Context
+    ) -> Reply:
+        """Carry out one command. Raise ``ServiceError`` when it is declined."""
+        try:
+            command = verb.parse(request, Form(self._names.known))
+        except UnresolvedError:
+            command = await self._names.read(verb.parse, request)
+        deadline = deadline_of(context)
+        # Every mutating request has the field, but Message does not say so.
+        if request.validate_only:  # type: ignore[attr-defined]
+            (outcome,) = await self._router.validate([command], deadline)
+            return await self._reply(verb, outcome, None)
+        answer = await self.submit(command, deadline)
+        return await self._reply(verb, answer.outcome, self.position(command, answer))
+
+    async def each(self, asked: Sequence[Asked], deadline: float) -> list[Message | ServiceError]:
+        """Carry out commands that do not depend on each other; results are in their order.
+
+        All that is well-formed is queued at once, in order. What is only to be tried is decided in
+        order, too, as if each before it had been made.
+        """
+        commands = await self._read_all(asked)
+        tried = [
+            (place, command)
+            for place, (one, command) in enumerate(zip(asked, commands, strict=True))
+            if one.validate_only and not isinstance(command, ServiceError)
+        ]
+        skipped = {place for place, _ in tried}
+        queued = [
+            self._queue(command, deadline) if place not in skipped else None
+            for place, command in enumerate(commands)
+        ]
+        outcomes: dict[int, Outcome] = {}
+        if tried:
+            found = await self._router.validate([command for _, command in tried], deadline)
+            outcomes.update(zip([place for place, _ in tried], found, strict=True))
+        # Each waits for its own leg: one after the other, late legs would add up.
+        return await asyncio.gather(
+            *[
+                self._tried(one.verb, outcomes[place])
+                if waiting is None
+                else self._result(one.verb, commands[place], waiting)
+                for place, (one, waiting) in enumerate(zip(asked, queued, strict=True))
+            ]
+        )
+
+    async def submit(self, command: KeyedCommand, deadline: float) -> Answer:
+        """Carry a command out, with all that belongs to it before its caller may hear of it."""
+        future = self._router.submit(command, deadline)
+        return await self._router.finish(command, await future)
+
+    async def reply(self, verb: AnyVerb, outcome: Outcome, made: Position | None) -> Message:
+        """Write the reply to a command of any kind. Raise ``ServiceError`` when it is declined."""
+        return cast("Message", await self._reply(verb, outcome, made))
+
+    def position(self, command: KeyedCommand, answer: Answer) -> Position:
+        """Return where in its shard's stream an answer stands."""
+        return Position(shard=self._router.loop_of(command.slot).shard.number, seq=answer.seq)
+
+    async def landed_state(self, tx_id: bytes, destination: bytes) -> TransactionState:
+        """Ask where the money went: the home hears of it a moment later than the destination."""
+        try:
+            async with asyncio.timeout(LANDED_TIMEOUT_S):
+                there = self._router.shard_of(destination)
+                result = await queries.leg_result(there, tx_id, 0)
+                if result == LegResult.CREDITED:
+                    return TransactionState.COMPLETED
+                home = self._router.shard_of(tx_id)
+                if result == LegResult.RETURNED and (
+                    await queries.leg_result(home, tx_id, RETURN_LEG) is not None
+                ):
+                    return TransactionState.RETURNED
+        except (ServiceError, TimeoutError):
+            pass  # The other shard is down: as far as anybody can tell it is on its way.
+        return TransactionState.PROCESSING
+
+    async def _reply(
+        self, verb: Verb[Request, Out, Reply], outcome: Outcome, made: Position | None
+    ) -> Reply:
+        if not isinstance(outcome, verb.outcome):
+            raise _unexpected(outcome)
+        if isinstance(outcome, Posted):
+            if outcome.replayed and outcome.state == TransactionState.PROCESSING:
+                return verb.reply(cast("Out", await self._as_of_now(outcome)), made)
+        else:
+            await self._learn(outcome, made)
+        return verb.reply(cast("Out", outcome), made)
+
+    async def _learn(self, outcome: Outcome, made: Position | None) -> None:
+        """Note what never changes, and know the currency of what the reply tells."""
+        if isinstance(outcome, HoldSet):
+            if made is not None:
+                self._names.known.keep_hold(outcome.hold)
+            await self._names.make_sure_of([outcome.hold.currency])
+        elif isinstance(outcome, AssetSet):
+            if made is not None:
+                learn(outcome.currency, outcome.exponent)
+        elif isinstance(outcome, WalletSet):
+            await self._names.make_sure_of([outcome.facts.currency])
+
+    async def _as_of_now(self, posted: Posted) -> Posted:
+        """Give a replay its transaction's state of now: its leg may have landed since it began.
+
+        Of several legs its home alone can tell, and has.
+        """
+        command = posted.command
+        if posted.lines or is_system(command.destination):
+            return posted
+        return posted._replace(state=await self.landed_state(command.ref, command.destination))
+
+    async def _read_all(self, asked: Sequence[Asked]) -> list[SingleCommand | ServiceError]:
+        commands: list[SingleCommand | ServiceError] = []
+        for one in asked:
+            try:
+                commands.append(one.verb.parse(one.request, Form(self._names.known)))
+            except ServiceError as error:
+                commands.append(error)
+        for place, command in enumerate(commands):
+            if isinstance(command, UnresolvedError):
+                one = asked[place]
+                try:
+                    commands[place] = await self._names.read(one.verb.parse, one.request)
+                except ServiceError as error:
+                    commands[place] = error
+        return commands
+
+    def _queue(
+        self, command: SingleCommand | ServiceError, deadline: float
+    ) -> asyncio.Future[Answer] | ServiceError:
+        if isinstance(command, ServiceError):
+            return command
+        try:
+            return self._router.submit(command, deadline)
+        except ServiceError as error:
+            return error
+
+    async def _result(
+        self,
+        verb: AnyVerb,
+        command: SingleCommand | ServiceError,
+        waiting: asyncio.Future[Answer] | ServiceError,
+    ) -> Message | ServiceError:
+        if isinstance(command, ServiceError):
+            return command
+        if isinstance(waiting, ServiceError):
+            return waiting
+        try:
+            answer = await self._router.finish(command, await waiting)
+            return await self.reply(verb, answer.outcome, self.position(command, answer))
+        except ServiceError as error:
+            return error
+
+    async def _tried(self, verb: AnyVerb, outcome: Outcome) -> Message | ServiceError:
+        try:
+            return await self.reply(verb, outcome, None)
+        except ServiceError as error:
+            return error
+
+
+def deadline_of(context: Context) -> float:
+    """Return when the caller stops waiting, by ``time.monotonic``."""
+    # None without a deadline, whatever the stubs say.
+    remaining = cast("float | None", context.time_remaining())
+    return time.monotonic() + (DEFAULT_DEADLINE_S if remaining is None else remaining)
+
+
+def _unexpected(outcome: Outcome) -> Exception:
+    """Return the decline that an outcome is; anything else is a fault of ours."""
+    if isinstance(outcome, ServiceError):
+        return outcome
+    return TypeError(f"unexpected outcome: {outcome!r}")

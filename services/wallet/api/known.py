@@ -1,0 +1,92 @@
+"""What this process has read of facts that never change: names, holds, originals. No I/O.
+
+A parser finds here what it needs to turn a request into a command; what is missing, ``names.py``
+reads from its shard. Nothing here can be stale, so nothing here ever expires.
+"""
+
+import time
+from typing import Generic, NamedTuple, TypeVar
+
+from wallet.domain.commands import Line
+from wallet.domain.kinds import TransactionType
+from wallet.domain.outcome import Hold
+
+MAX_NAMES = 100_000
+MAX_HOLDS = 100_000
+MAX_ORIGINALS = 10_000
+"""Fewer, because one of several postings has up to a hundred of them."""
+MISS_TTL_S = 1.0
+"""How long a currency that nobody has registered is not asked for again."""
+MAX_MISSES = 10_000
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Bounded(dict[Key, Value], Generic[Key, Value]):
+    """A dict that forgets its oldest entry when it is full."""
+
+    def __init__(self, most: int) -> None:
+        """Take how many entries there may be."""
+        super().__init__()
+        self._most = most
+
+    def keep(self, key: Key, value: Value) -> None:
+        """Add an entry."""
+        if len(self) >= self._most and key not in self:
+            del self[next(iter(self))]
+        self[key] = value
+
+
+class HoldFacts(NamedTuple):
+    """What never changes of a hold."""
+
+    wallet_id: bytes
+    destination: bytes
+    currency: str
+    reference: bytes
+
+
+class Original(NamedTuple):
+    """What never changes of a transaction that is to be reversed."""
+
+    type: TransactionType
+    source: bytes
+    """NIL for `world`."""
+    destination: bytes
+    """NIL for `world`."""
+    currency: str
+    amount: int
+    reference: bytes
+    family: bytes
+    """Where its family begins: itself where it has no parent."""
+    lines: tuple[Line, ...]
+    """Of several postings, system wallets by their kind alone."""
+    remote: bool
+    """Whether its destination lies on another shard than its home."""
+
+
+class Known:
+    """The facts that were read so far."""
+
+    __slots__ = ("_misses", "aliases", "holds", "originals")
+
+    def __init__(self) -> None:
+        """Begin with nothing known."""
+        self.aliases: Bounded[str, bytes] = Bounded(MAX_NAMES)
+        self.holds: Bounded[bytes, HoldFacts] = Bounded(MAX_HOLDS)
+        self.originals: Bounded[bytes, Original] = Bounded(MAX_ORIGINALS)
+        self._misses: Bounded[str, float] = Bounded(MAX_MISSES)
+
+    def keep_hold(self, hold: Hold) -> None:
+        """Note what never changes of a hold."""
+        facts = HoldFacts(hold.wallet_id, hold.destination, hold.currency, hold.reference)
+        self.holds.keep(hold.hold_id, facts)
+
+    def miss(self, currency: str) -> None:
+        """Note that nobody has registered a currency."""
+        self._misses.keep(currency, time.monotonic() + MISS_TTL_S)
+
+    def missed(self, currency: str) -> bool:
+        """Tell whether a currency was just found to be registered by nobody."""
+        return self._misses.get(currency, 0.0) > time.monotonic()

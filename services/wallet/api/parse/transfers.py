@@ -1,0 +1,75 @@
+"""Read transfers, deposits and withdrawals: the hot path."""
+
+from guilder.wallet.v1 import wallet_service_pb2 as pb
+from wallet.api import fields
+from wallet.api.form import Form
+from wallet.domain import idempotency
+from wallet.domain.commands import Transfer as TransferCommand
+from wallet.domain.kinds import ANY_VERSION, TransactionType
+from walletkit.ids import NIL, new_id, slot_of
+
+CLIENT = b""
+"""Id of the caller's credential in a key's scope: empty, as callers are trusted."""
+
+Movement = pb.TransferRequest | pb.DepositRequest | pb.WithdrawRequest
+
+
+def transfer(request: pb.TransferRequest, form: Form) -> TransferCommand:
+    """Read a transfer. Raise ``ServiceError`` for malformed fields."""
+    source = form.wallet("source_wallet_id", request.source_wallet_id)
+    destination = form.wallet("destination_wallet_id", request.destination_wallet_id)
+    if source == destination:
+        form.read(fields.not_same, source, request.destination_wallet_id, destination)
+    return _movement(TransactionType.TRANSFER, source, destination, source, request, form)
+
+
+def deposit(request: pb.DepositRequest, form: Form) -> TransferCommand:
+    """Read a deposit. Raise ``ServiceError`` for malformed fields."""
+    wallet = form.wallet("wallet_id", request.wallet_id)
+    return _movement(TransactionType.DEPOSIT, NIL, wallet, wallet, request, form)
+
+
+def withdrawal(request: pb.WithdrawRequest, form: Form) -> TransferCommand:
+    """Read a withdrawal. Raise ``ServiceError`` for malformed fields."""
+    wallet = form.wallet("wallet_id", request.wallet_id)
+    return _movement(TransactionType.WITHDRAWAL, wallet, NIL, wallet, request, form)
+
+
+def _movement(
+    type_: TransactionType,
+    source: bytes,
+    destination: bytes,
+    scope: bytes,
+    request: Movement,
+    form: Form,
+) -> TransferCommand:
+    key = form.key(request.idempotency_key)
+    amount = form.read(fields.amount_minor, request.amount)
+    currency = form.currency("amount.currency_code", request.amount.currency_code)
+    reference = form.read(fields.reference, request.reference)
+    effective_us = 0
+    if request.HasField("effective_time"):
+        effective_us = form.read(fields.effective_time, request.effective_time)
+    opaque = form.read(fields.opaque, request.description, request.metadata, effective_us)
+    expected = ANY_VERSION
+    if request.HasField("expected_version"):
+        expected = form.read(fields.version, request.expected_version)
+    form.done()
+    slot = slot_of(scope)
+    return TransferCommand(
+        new_id(slot),
+        slot,
+        type_,
+        source,
+        destination,
+        currency,
+        amount,
+        reference,
+        opaque,
+        expected,
+        idempotency.key_hash(CLIENT, scope, key),
+        idempotency.transfer_fingerprint(
+            type_, source, destination, currency, amount, expected, reference, opaque
+        ),
+        effective_us,
+    )

@@ -1,0 +1,220 @@
+"""Write what the wallets keep as protobuf: wallets, balances, transactions, holds, limits."""
+
+import json
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from guilder.type.v1.money_pb2 import Money
+from guilder.wallet.v1 import resources_pb2 as res
+from wallet.domain.batch import Balance
+from wallet.domain.bound import Bound, Usage
+from wallet.domain.commands import Limits, Line, VelocityLimit
+from wallet.domain.kinds import (
+    ACCOUNT_FREEZE_FLAGS,
+    AccountFreeze,
+    VelocityWindow,
+    WalletStatus,
+)
+from wallet.domain.outcome import BalanceAfter, Hold, Posted, WalletFacts
+from wallet.store.queries import StoredTransaction, StoredWallet
+from walletkit.ids import NIL, SystemKind, format_id, is_system
+from walletkit.money import exponent_of
+
+_MICROS = 1_000_000
+
+
+def transaction(stored: StoredTransaction) -> res.Transaction:
+    """Write a transaction; the outside has no wallet id."""
+    message = res.Transaction(
+        transaction_id=format_id(stored.tx_id),
+        type=stored.type.value,  # type: ignore[arg-type]  # same numbers, by design
+        state=stored.state.value,  # type: ignore[arg-type]
+        source_wallet_id=_side(stored.source),
+        destination_wallet_id=_side(stored.destination),
+        amount=Money(currency_code=stored.currency, amount_minor=stored.amount),
+        reference=stored.reference.decode(),
+        create_time=timestamp(stored.create_time_us),
+        exponent=exponent_of(stored.currency),
+    )
+    if stored.opaque:
+        _fill_said(message, json.loads(stored.opaque))
+    if stored.parent:
+        message.parent_id = format_id(stored.parent)
+        message.family_id = format_id(stored.family)
+    if stored.lines:
+        message.postings.extend(map(_posting, stored.lines))
+    return message
+
+
+def posted_transaction(posted: Posted) -> res.Transaction:
+    """Write the transaction that a command made."""
+    command = posted.command
+    stored = StoredTransaction(
+        command.ref,
+        command.type,
+        posted.state,
+        command.source,
+        command.destination,
+        command.currency,
+        command.amount,
+        posted.create_time_us,
+        command.reference,
+        command.opaque,
+        command.parent,
+        command.family,
+        posted.lines,
+    )
+    return transaction(stored)
+
+
+def wallet(facts: WalletFacts, status: WalletStatus, freeze: AccountFreeze) -> res.Wallet:
+    """Write a wallet."""
+    return res.Wallet(
+        wallet_id=format_id(facts.wallet_id),
+        account_id=facts.account_id,
+        currency_code=facts.currency,
+        status=status.value,  # type: ignore[arg-type]  # same numbers, by design
+        metadata=json.loads(facts.opaque).get("m") if facts.opaque else None,
+        create_time=timestamp(facts.create_time_us),
+        alias=facts.alias,
+        account_freeze=freeze.value,  # type: ignore[arg-type]
+        exponent=exponent_of(facts.currency),
+    )
+
+
+def stored_wallet(stored: StoredWallet) -> res.Wallet:
+    """Write a wallet that was read."""
+    return wallet(stored.facts, stored.status, AccountFreeze(stored.flags & ACCOUNT_FREEZE_FLAGS))
+
+
+def balance_after(wallet_id: bytes, currency: str, after: BalanceAfter) -> res.Balance:
+    """Write a balance."""
+    return res.Balance(
+        wallet_id=format_id(wallet_id),
+        currency_code=currency,
+        exponent=exponent_of(currency),
+        posted_minor=after.posted,
+        held_minor=after.held,
+        available_minor=after.available,
+        version=after.version,
+        overdraft_limit_minor=after.overdraft_limit,
+    )
+
+
+def balance(wallet_id: bytes, found: Balance) -> res.Balance:
+    """Write a balance that was read."""
+    return balance_after(wallet_id, found.currency, found.after())
+
+
+def hold(found: Hold) -> res.Hold:
+    """Write a hold."""
+    message = res.Hold(
+        hold_id=format_id(found.hold_id),
+        wallet_id=format_id(found.wallet_id),
+        destination_wallet_id="" if found.destination == NIL else format_id(found.destination),
+        state=found.state.value,  # type: ignore[arg-type]  # same numbers, by design
+        currency_code=found.currency,
+        exponent=exponent_of(found.currency),
+        authorized_minor=found.authorized,
+        captured_minor=found.captured,
+        released_minor=found.released,
+        open_minor=found.open,
+        expire_time=timestamp(found.expire_time_us),
+        create_time=timestamp(found.create_time_us),
+        reference=found.reference.decode(),
+    )
+    if found.opaque:
+        said = json.loads(found.opaque)
+        message.description = said.get("d", "")
+        message.metadata.update(said.get("m", {}))
+    return message
+
+
+def wallet_limits(limits: Limits) -> res.WalletLimits:
+    """Write a wallet's limits."""
+    return res.WalletLimits(
+        overdraft_limit_minor=limits.overdraft,
+        min_balance_minor=limits.min_balance,
+        max_balance_minor=limits.max_balance,
+        max_transaction_minor=limits.max_transaction,
+        over_capture_percent=limits.over_capture_percent,
+        velocity=map(_velocity, limits.velocity),
+    )
+
+
+def account_limits(limits: Limits) -> res.AccountLimits:
+    """Write an account's limits."""
+    return res.AccountLimits(
+        max_transaction_minor=limits.max_transaction,
+        velocity=map(_velocity, limits.velocity),
+    )
+
+
+def usage(used: Usage, now_us: int) -> list[res.VelocityUsage]:
+    """Write what is used of each window now."""
+    bound = Bound(NIL, 0, Limits(), 0, used)
+    found = []
+    for window in VelocityWindow:
+        spent = bound.spent(window, now_us)
+        found.append(
+            res.VelocityUsage(
+                window=window.value,  # type: ignore[arg-type]  # same numbers, by design
+                start_time=timestamp(spent.start_us),
+                debit_minor=_capped(spent.debits),
+                credit_minor=_capped(spent.credits),
+                debit_count=spent.begun,
+                credit_count=spent.received,
+            )
+        )
+    return found
+
+
+def asset(currency: str, exponent: int, *, registered: bool) -> res.Asset:
+    """Write an asset."""
+    return res.Asset(currency_code=currency, exponent=exponent, registered=registered)
+
+
+def timestamp(time_us: int) -> Timestamp:
+    """Write a time."""
+    seconds, micros = divmod(time_us, _MICROS)
+    return Timestamp(seconds=seconds, nanos=micros * 1000)
+
+
+def _fill_said(message: res.Transaction, said: dict[str, Any]) -> None:
+    """Tell back what the caller said; see ``fields.opaque``."""
+    message.description = said.get("d", "")
+    message.metadata.update(said.get("m", {}))
+    message.reason = said.get("r", "")
+    message.actor = said.get("a", "")
+    if "e" in said:
+        message.effective_time.CopyFrom(timestamp(said["e"]))
+
+
+def _side(wallet_id: bytes) -> str:
+    """Name a side of a transaction; `world`, which is the outside, has no name."""
+    outside = is_system(wallet_id) and wallet_id[1] in {0, SystemKind.WORLD}
+    return "" if outside else format_id(wallet_id)
+
+
+def _posting(line: Line) -> res.TransactionPosting:
+    return res.TransactionPosting(
+        source_wallet_id=format_id(line.source),
+        destination_wallet_id=format_id(line.destination),
+        amount=Money(currency_code=line.currency, amount_minor=line.amount),
+        exponent=exponent_of(line.currency),
+    )
+
+
+def _velocity(limit: VelocityLimit) -> res.VelocityLimit:
+    return res.VelocityLimit(
+        window=limit.window.value,  # type: ignore[arg-type]  # same numbers, by design
+        basis=limit.basis.value,  # type: ignore[arg-type]
+        max_amount_minor=limit.max_amount,
+        max_count=limit.max_count,
+    )
+
+
+def _capped(total: int) -> int:
+    """Fit a sum into 64 bits: what passes through a wallet in a month has no bound of its own."""
+    return min(total, 2**63 - 1)
