@@ -22,11 +22,12 @@ from wallet.domain.commands import (
     UpdateWallet,
     VoidHold,
 )
-from wallet.domain.kinds import ANY_VERSION, AccountFreeze
+from wallet.domain.kinds import ANY_VERSION, AccountFreeze, WalletChangeKind
 from wallet.domain.outcome import Hold, HoldSet, Outcome, Posted
 from walletkit.ids import NIL, SystemKind, new_id, slot_of, slot_of_account, system_wallet_id
 
 HOUR_US = 3_600_000_000
+FROZEN = WalletChangeKind.FROZEN
 FEES = system_wallet_id(SystemKind.FEES, 0, "EUR")
 """As a caller's line names it: whichever shard is the home."""
 
