@@ -48,3 +48,15 @@ def cli_json(cli: Callable[..., Result]) -> Callable[..., Any]:
         return json.loads(result.stdout)
 
     return run
+
+
+@pytest.fixture
+def cli_lines(cli: Callable[..., Result]) -> Callable[..., list[Any]]:
+    """Run the program with --json; return its JSON lines, once it has left with exit code 0."""
+
+    def run(*arguments: str) -> list[Any]:
+        result = cli(*arguments, "--json")
+        assert result.exit_code == 0, result.output
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    return run

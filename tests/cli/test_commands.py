@@ -1,5 +1,6 @@
 """The commands on the real suite: what they do, how errors look, and which exit code says what."""
 
+import csv
 import json
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from walletkit.stack.settings import free_ports
 
 Cli = Callable[..., Result]
 CliJson = Callable[..., Any]
+CliLines = Callable[..., list[Any]]
 NOBODY = "01a204bb-1931-72b2-aa47-8ac2230edfb1"
 """A well-formed id that no wallet has."""
 
@@ -37,7 +39,7 @@ def test_money_moves_and_is_seen(cli: Cli, cli_json: CliJson, wallet: Callable[.
     assert taken["balance"]["postedMinor"] == "900"
     balance = cli_json("wallet", "balance", source)
     assert (balance["postedMinor"], balance["exponent"]) == ("900", 2)
-    found = cli_json("transaction", "get", moved["transaction"]["transactionId"])
+    found = cli_json("transaction", "show", moved["transaction"]["transactionId"])
     assert found["destinationWalletId"] == destination
     assert "10.00" in cli("wallet", "balance", destination).stdout or True
     listed = [item["walletId"] for item in cli_json("wallet", "list", "commands-2")["wallets"]]
@@ -45,26 +47,28 @@ def test_money_moves_and_is_seen(cli: Cli, cli_json: CliJson, wallet: Callable[.
 
 
 def test_statements_run_from_opening_to_closing(
-    cli: Cli, cli_json: CliJson, wallet: Callable[..., str]
+    cli: Cli, cli_json: CliJson, cli_lines: CliLines, wallet: Callable[..., str]
 ) -> None:
-    """A statement's entries lead from its opening to its closing balance, newest kept by limit."""
+    """A statement's lines lead from its opening to its closing balance, in every format."""
     wallet_id = wallet()
     for amount in ("1.00", "2.00", "3.00"):
         cli_json("deposit", wallet_id, amount, "EUR")
     cli_json("withdraw", wallet_id, "4.00", "EUR")
     cli_json("verify", "--wait-lag", "20")
-    whole = cli_json("statement", wallet_id)
-    assert (whole["openingMinor"], whole["closingMinor"]) == ("0", "200")
-    assert [item["postedAfterMinor"] for item in whole["entries"]] == ["100", "300", "600", "200"]
-    newest = cli_json("statement", wallet_id, "--limit", "2")
-    assert (newest["openingMinor"], newest["closingMinor"]) == ("300", "200")
-    listed = cli_json("transaction", "list", wallet_id)["transactions"]
-    assert [item["deltaMinor"] for item in listed] == ["-400", "300", "200", "100"]
+    header, *lines, footer = cli_lines("statement", wallet_id)
+    assert (header["header"]["openingMinor"], footer["footer"]["closingMinor"]) == ("0", "200")
+    assert [item["line"]["balanceMinor"] for item in lines] == ["100", "300", "600", "200"]
     shown = cli("statement", wallet_id).stdout
     assert "opening balance" in shown
     assert "outside" in shown
-    assert cli_json("statement", wallet_id, "--to", "2020-01-01")["entries"] == []
-    assert "no entries" in cli("statement", wallet_id, "--to", "2020-01-01").stdout
+    assert "4 entries" in shown
+    rows = list(csv.DictReader(cli("statement", wallet_id, "--format", "csv").stdout.splitlines()))
+    assert len(rows) == len(("opening", "debits", "credits", "closing", *lines))
+    newest = cli_json("entries", wallet_id, "--limit", "2")["entries"]
+    assert [item["postedAfterMinor"] for item in newest] == ["600", "200"]
+    assert "no entries" in cli("entries", wallet_id, "--to", "2020-01-01").stdout
+    past = cli_lines("statement", wallet_id, "--to", "2020-01-01", "--basis", "effective")
+    assert past[-1]["footer"]["lineCount"] == "0"
 
 
 def test_a_key_makes_a_command_safe_to_repeat(
@@ -91,14 +95,14 @@ def test_wallets_freeze_and_close(cli: Cli, cli_json: CliJson, wallet: Callable[
     assert (refused.exit_code, "WALLET_FROZEN" in refused.stderr) == (1, True)
     assert cli_json("wallet", "unfreeze", wallet_id)["wallet"]["status"] == "WALLET_STATUS_ACTIVE"
     assert "closed" in cli("wallet", "close", wallet_id).stdout
-    assert "closed" in cli("wallet", "get", wallet_id).stdout
+    assert "closed" in cli("wallet", "show", wallet_id).stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "text"),
     [
-        (("wallet", "get", "x"), 2, "wallet_id"),
-        (("wallet", "get", NOBODY), 1, "WALLET_NOT_FOUND"),
+        (("wallet", "show", "x"), 2, "wallet_id"),
+        (("wallet", "show", NOBODY), 1, "WALLET_NOT_FOUND"),
         (("wallet", "create", "a b", "EUR"), 2, "account_id"),
         (("wallet", "create", "a", "EURO"), 2, "currency_code"),
         (("wallet", "create", "a", "EUR", "--key", ""), 2, "idempotency_key"),
@@ -109,7 +113,7 @@ def test_wallets_freeze_and_close(cli: Cli, cli_json: CliJson, wallet: Callable[
         (("deposit", NOBODY, "1", "XYZ"), 2, "unknown currency"),
         (("transfer", NOBODY, NOBODY, "1", "EUR"), 2, "destination_wallet_id"),
         (("deposit", NOBODY, "1", "EUR", "--reference", "x" * 65), 2, "reference"),
-        (("transaction", "get", NOBODY), 1, "TRANSACTION_NOT_FOUND"),
+        (("transaction", "show", NOBODY), 1, "TRANSACTION_NOT_FOUND"),
         (("statement", NOBODY), 1, "WALLET_NOT_FOUND"),
         (("nonsense",), 2, "nonsense"),
     ],

@@ -4,14 +4,25 @@ from typing import Annotated
 
 import typer
 
-from guilder.cli import demo, importing, money, statement, transaction, verify, wallet
-from guilder.cli.session import Session
-from guilder.client import Addresses
-
-EXIT_CODES = (
-    "Exit codes: 0 done · 1 a difference, a decline or another error · 2 a malformed request · "
-    "3 a service is unavailable: run it again, with the same key · 130 interrupted."
+from guilder.cli import (
+    account,
+    assets,
+    batch,
+    books,
+    demo,
+    entries,
+    hold,
+    importing,
+    money,
+    reconcile,
+    statement,
+    tail,
+    transaction,
+    verify,
+    wallet,
 )
+from guilder.cli.session import EXIT_CODES, Session
+from guilder.client import Addresses
 
 _DEFAULTS = Addresses()
 
@@ -23,14 +34,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-app.add_typer(wallet.app, name="wallet")
-app.add_typer(transaction.app, name="transaction")
-app.command(epilog=EXIT_CODES)(money.deposit)
-app.command(epilog=EXIT_CODES)(money.withdraw)
-app.command(epilog=EXIT_CODES)(money.transfer)
-app.command(epilog=EXIT_CODES)(statement.statement)
-app.command(epilog=EXIT_CODES)(verify.verify)
+for group, name in (
+    (wallet, "wallet"),
+    (account, "account"),
+    (hold, "hold"),
+    (transaction, "transaction"),
+    (books, "books"),
+    (assets, "assets"),
+):
+    app.add_typer(group.app, name=name)
+for commands in (money.app, hold.top, batch.app, statement.app, entries.app, tail.app):
+    # Without a name its commands stand at the top.
+    app.add_typer(commands)
 app.command("import", epilog=EXIT_CODES)(importing.import_file)
+app.command(epilog=EXIT_CODES)(verify.verify)
+app.add_typer(reconcile.app)
 app.command(epilog=EXIT_CODES)(demo.demo)
 
 

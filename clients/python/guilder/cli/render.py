@@ -4,6 +4,7 @@ Text that callers chose is shown with its control characters replaced: it must n
 """
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -15,8 +16,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.table import Table
 
-from guilder.client import Addresses, GuilderError, IdempotencyKeyReusedError, UnavailableError
-from walletkit.money import EXPONENTS, format_minor
+from guilder.cli.currency import decimal_text, exponent_of
+from guilder.client import Addresses, GuilderError, UnavailableError
+from walletkit.errors import CATALOGUE
 
 PIPE_WIDTH = 140
 """Columns where the output is no terminal: ids stay whole."""
@@ -42,11 +44,13 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
-def money(amount_minor: int, currency_code: str) -> str:
-    """Write minor units as people read them; raw, and said so, in an unknown currency."""
-    if currency_code not in EXPONENTS:
-        return f"{amount_minor} minor units"
-    return format_minor(amount_minor, currency_code)
+def money(amount_minor: int, currency_code: str, exponent: int | None = None) -> str:
+    """Write minor units as people read them; raw, and said so, in an unknown currency.
+
+    ``exponent`` is what the service says; without it, what is known of the currency.
+    """
+    known = exponent_of(currency_code) if exponent is None else exponent
+    return f"{amount_minor} minor units" if known is None else decimal_text(amount_minor, known)
 
 
 def moment(timestamp: Timestamp) -> str:
@@ -58,6 +62,12 @@ def moment(timestamp: Timestamp) -> str:
 def print_json(value: object) -> None:
     """Print one JSON document to stdout."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def print_json_line(value: object) -> None:
+    """Print one line of JSON lines to stdout, at once: others may read along."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
 
 
 def as_dict(message: Message) -> dict[str, Any]:
@@ -110,15 +120,21 @@ def show_error(
 
 
 def _hints(error: GuilderError, key: str | None, addresses: Addresses) -> list[str]:
+    """Say what can be done, in the catalogue's words where the service gave a reason."""
+    entry = CATALOGUE.get(error.reason)
+    hints = [] if entry is None or error.violations else [entry.meaning.replace("`", "")]
     if isinstance(error, UnavailableError):
         where = f"wallet {addresses.wallet}, ledger {addresses.ledger}, notify {addresses.notify}"
-        hints = [f"Is the suite up (`make up`)? Addresses: {where}."]
+        hints.append(f"Is the suite up (`make up`)? Addresses: {where}.")
         if key:
             hints.append(f"It may have been done. Run the same command again with --key {key}")
-        return hints
-    if isinstance(error, IdempotencyKeyReusedError):
-        return ["This key belongs to another request: leave --key out, or choose a fresh one."]
-    return []
+    return hints
+
+
+def word(kind: Any, number: int) -> str:  # noqa: ANN401 - enums of protobuf have no common type
+    """Return an enum's value in a word: ``WALLET_STATUS_DEBITS_FROZEN`` gives ``debits frozen``."""
+    prefix = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.DESCRIPTOR.name).upper()
+    return str(kind.Name(number)).removeprefix(f"{prefix}_").replace("_", " ").lower()
 
 
 def pairs(values: Mapping[str, str]) -> str:

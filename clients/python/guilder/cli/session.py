@@ -18,6 +18,11 @@ from guilder.client import (
 )
 from guilder.client.calls import PROOF_TIMEOUT_SECONDS
 
+EXIT_CODES = (
+    "Exit codes: 0 done · 1 a difference, a decline or another error · 2 a malformed request · "
+    "3 a service is unavailable: run it again, with the same key · 130 interrupted."
+)
+
 
 class ExitCode(IntEnum):
     """What the shell gets. The same table stands in every --help."""

@@ -1,130 +1,103 @@
-"""`guilder statement`: a wallet's entries from the ledger, with running balances."""
+"""`guilder statement`: opening balance, every entry of a period, closing balance; as it streams."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from types import MappingProxyType
-from typing import Annotated, Any
+import sys
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated, Literal
 
 import typer
 
-from guilder.cli.options import JsonOption, LimitOption, WalletArgument
-from guilder.cli.render import as_dict, console, moment, money, print_json, table
-from guilder.cli.session import run
-from guilder.client import Guilder
-from guilder.ledger.v1.ledger_service_pb2 import Entry, EntrySide
+from guilder.cli.declare import Call, command
+from guilder.cli.entries import add_balance, add_line, line_table
+from guilder.cli.options import EndOption, StartOption, WalletArgument, period
+from guilder.cli.render import as_dict, console, money, print_json_line
+from guilder.ledger.v1.ledger_service_pb2 import (
+    GetStatementResponse,
+    StatementBasis,
+    StatementFooter,
+    StatementHeader,
+    StatementLines,
+)
 
-_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]
-StartOption = Annotated[
-    datetime | None, typer.Option("--from", formats=_FORMATS, help="From this time on, UTC.")
-]
-EndOption = Annotated[
-    datetime | None, typer.Option("--to", formats=_FORMATS, help="Until before this time, UTC.")
-]
+app = typer.Typer()
+
+_BASES = {
+    "recorded": StatementBasis.STATEMENT_BASIS_RECORDED,
+    "effective": StatementBasis.STATEMENT_BASIS_EFFECTIVE,
+}
 
 
-def statement(
-    ctx: typer.Context,
-    *,
+@command(app)
+async def statement(
+    call: Call,
     wallet_id: WalletArgument,
+    *,
     start: StartOption = None,
     end: EndOption = None,
-    limit: LimitOption = 50,
-    as_json: JsonOption = False,
+    basis: Annotated[
+        Literal["recorded", "effective"], typer.Option(help="By which time: see --effective-time.")
+    ] = "recorded",
+    format_: Annotated[
+        Literal["table", "csv", "json"],
+        typer.Option("--format", help="json is a line for the header, each entry, the footer."),
+    ] = "table",
 ) -> None:
-    """Show a wallet's entries, oldest first, with opening, running and closing balance.
+    """Show a wallet's statement: opening balance, all entries of a period, closing balance.
 
-    With more entries than the limit, the newest are shown.
+    It was checked to add up when its end is shown: the closing balance, or the footer.
     """
-
-    async def work(guilder: Guilder) -> None:
-        entries = await fetch_entries(guilder, wallet_id, limit, start, end)
-        if as_json:
-            print_json(statement_dict(wallet_id, entries))
-        else:
-            show_statement(entries, f"Statement of {wallet_id}")
-
-    run(ctx, work, as_json=as_json)
-
-
-async def fetch_entries(
-    guilder: Guilder,
-    wallet_id: str,
-    limit: int,
-    start: datetime | None = None,
-    end: datetime | None = None,
-) -> list[Entry]:
-    """Return the newest ``limit`` entries of a time range, oldest first."""
-    newest_first = guilder.ledger.list_entries(
-        wallet_id, limit=limit, start_time=_utc(start), end_time=_utc(end)
-    )
-    return [entry async for entry in newest_first][::-1]
-
-
-def change_minor(entry: Entry) -> int:
-    """Return what an entry adds to the wallet's balance; negative for a debit."""
-    return entry.amount_minor if entry.side == EntrySide.ENTRY_SIDE_CREDIT else -entry.amount_minor
-
-
-def opening_minor(entries: Sequence[Entry]) -> int:
-    """Return the balance before the first entry; 0 without entries."""
-    if not entries:
-        return 0
-    return int(entries[0].posted_after_minor) - change_minor(entries[0])
-
-
-def statement_dict(wallet_id: str, entries: Sequence[Entry]) -> dict[str, Any]:
-    """Return a statement for machines."""
-    opening = opening_minor(entries)
-    closing = int(entries[-1].posted_after_minor) if entries else opening
-    return {
-        "walletId": wallet_id,
-        "currencyCode": entries[0].currency_code if entries else "",
-        "openingMinor": str(opening),
-        "closingMinor": str(closing),
-        "entries": [as_dict(entry) for entry in entries],
-    }
-
-
-def show_statement(
-    entries: Sequence[Entry], title: str, names: Mapping[str, str] = MappingProxyType({})
-) -> None:
-    """Print a statement as a table; ``names`` says what to call counterparties, by wallet id."""
-    if not entries:
-        console().print(f"{title}: no entries.")
+    wanted = await call.wallet_id(wallet_id)
+    ledger, span = call.guilder.ledger, period(start, end)
+    if format_ == "csv" and not call.as_json:
+        chunks = ledger.get_statement_csv(wanted, **span, basis=_BASES[basis])
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
         return
-    currency = entries[0].currency_code
-    numbers = ("debit", "credit", "balance")
-    made = table(
-        f"{title}, {currency}",
-        *("time (UTC)", "transaction", "counterparty", *numbers),
-        right=numbers,
-    )
-    made.add_row("", "opening balance", "", "", "", money(opening_minor(entries), currency))
-    for entry in entries:
-        amount = money(entry.amount_minor, currency)
-        credited = entry.side == EntrySide.ENTRY_SIDE_CREDIT
-        made.add_row(
-            moment(entry.create_time),
-            entry.transaction_id,
-            names.get(entry.counterparty_wallet_id) or _party(entry.counterparty_wallet_id),
-            "" if credited else amount,
-            amount if credited else "",
-            money(int(entry.posted_after_minor), currency),
-        )
-    closing = money(int(entries[-1].posted_after_minor), currency)
-    made.add_section()
-    made.add_row("", "closing balance", "", "", "", closing)
+    parts = ledger.get_statement(wanted, **span, basis=_BASES[basis])
+    async with aclosing(parts):
+        await (_print_json if call.as_json or format_ == "json" else _print_tables)(parts)
+
+
+async def _print_json(parts: AsyncIterator[GetStatementResponse]) -> None:
+    async for part in parts:
+        if part.HasField("lines"):
+            for line in part.lines.lines:
+                print_json_line({"line": as_dict(line)})
+        else:
+            kind = part.WhichOneof("part") or ""
+            print_json_line({kind: as_dict(getattr(part, kind))})
+
+
+async def _print_tables(parts: AsyncIterator[GetStatementResponse]) -> None:
+    """Print a table a part: a long statement needs no memory."""
+    header = StatementHeader()
+    title = ""
+    async for part in parts:
+        if part.HasField("header"):
+            header = part.header
+            title = f"Statement of {header.wallet_id}, {header.currency_code}"
+            _print_lines(StatementLines(), header, title)
+        elif part.HasField("lines"):
+            _print_lines(part.lines, header, "")
+        else:
+            _print_footer(part.footer, header)
+
+
+def _print_lines(lines: StatementLines, header: StatementHeader, title: str) -> None:
+    made = line_table(title)
+    if title:
+        opening = money(int(header.opening_minor), header.currency_code, header.exponent)
+        add_balance(made, "opening balance", opening)
+    for line in lines.lines:
+        add_line(made, line.entry, line.balance_minor, header.exponent)
     console().print(made)
 
 
-def _party(wallet_id: str) -> str:
-    """Write the other side: system wallets by what they stand for."""
-    names = {"world": "outside", "transit": "another shard"}
-    parts = wallet_id.split(":")
-    if parts[0] != "sys" or len(parts) < len(("sys", "shard", "kind")):
-        return wallet_id
-    return names.get(parts[2], parts[2])
-
-
-def _utc(moment_: datetime | None) -> datetime | None:
-    return None if moment_ is None else moment_.replace(tzinfo=UTC)
+def _print_footer(footer: StatementFooter, header: StatementHeader) -> None:
+    amounts = (footer.debit_minor, footer.credit_minor, footer.closing_minor)
+    shown = [money(int(each), header.currency_code, header.exponent) for each in amounts]
+    made = line_table("")
+    made.add_row("", "closing balance", f"{footer.line_count:,} entries", *shown)
+    console().print(made)

@@ -1,102 +1,81 @@
-"""`guilder transaction`: look at transactions."""
+"""`guilder transaction`: look at transactions, and at what belongs together."""
+
+from typing import Annotated
 
 import typer
-from rich.table import Table
+from google.protobuf.message import Message
 
-from guilder.cli.options import JsonOption, LimitOption, WalletArgument
-from guilder.cli.render import as_dict, console, moment, money, pairs, plain, print_json, table
-from guilder.cli.session import run
-from guilder.client import Guilder
-from guilder.wallet.v1.resources_pb2 import Transaction, TransactionState, TransactionType
+from guilder.cli.declare import Call, Listing, command
+from guilder.cli.options import (
+    EndOption,
+    LimitOption,
+    StartOption,
+    StateName,
+    TransactionArgument,
+    TypeName,
+    period,
+    read_pairs,
+)
 
 app = typer.Typer(help="Look at transactions.", no_args_is_help=True)
 
 
-@app.command()
-def get(
-    ctx: typer.Context,
-    *,
-    transaction_id: str = typer.Argument(metavar="TRANSACTION", help="Id of the transaction."),
-    as_json: JsonOption = False,
-) -> None:
+@command(app)
+async def show(call: Call, transaction_id: TransactionArgument) -> Message:
     """Show a transaction with its state of now."""
-
-    async def work(guilder: Guilder) -> None:
-        found = await guilder.wallet.get_transaction(transaction_id)
-        if as_json:
-            print_json(as_dict(found))
-        else:
-            show_transaction(found)
-
-    run(ctx, work, as_json=as_json)
+    return await call.guilder.wallet.get_transaction(transaction_id)
 
 
-@app.command("list")
-def list_(
-    ctx: typer.Context,
+@command(app)
+async def family(
+    call: Call,
+    member: Annotated[
+        str, typer.Argument(metavar="ID", help="Id of a hold or transaction: any member.")
+    ],
+) -> Message:
+    """Show what belongs together: the hold or first transaction, captures, reversals."""
+    return await call.guilder.wallet.get_transaction_family(member)
+
+
+@command(app, name="list")
+async def list_(  # noqa: PLR0913 - typer reads the options from here
+    call: Call,
     *,
-    wallet_id: WalletArgument,
+    wallet: Annotated[str, typer.Option(help="That moved this wallet's balance.")] = "",
+    account: Annotated[str, typer.Option(help="That moved a wallet of this account.")] = "",
+    reference: Annotated[str, typer.Option(help="With this reference.")] = "",
+    metadata: Annotated[
+        str | None, typer.Option(metavar="NAME=VALUE", help="With this pair of metadata.")
+    ] = None,
+    type_: Annotated[
+        list[TypeName] | None, typer.Option("--type", help="Of this type; may be repeated.")
+    ] = None,
+    state: Annotated[
+        list[StateName] | None, typer.Option(help="In this state; may be repeated.")
+    ] = None,
+    start: StartOption = None,
+    end: EndOption = None,
     limit: LimitOption = 50,
-    as_json: JsonOption = False,
-) -> None:
-    """List the transactions that moved a wallet's balance, newest first, as the ledger has them."""
+) -> Listing:
+    """List transactions that meet all that is given, newest first, as the ledger has them.
 
-    async def work(guilder: Guilder) -> None:
-        pages = guilder.wallet.list_transactions(wallet_id, limit=limit)
-        found = [item async for item in pages]
-        if as_json:
-            print_json({"transactions": [as_dict(item) for item in found]})
-            return
-        numbers = ("change", "balance")
-        made = table(
-            f"Transactions of {wallet_id}",
-            *("time (UTC)", "transaction", "type", "state", *numbers, "reference"),
-            right=numbers,
-        )
-        for item in found:
-            transaction = item.transaction
-            currency = transaction.amount.currency_code
-            made.add_row(
-                moment(transaction.create_time),
-                transaction.transaction_id,
-                type_name(transaction),
-                state_name(transaction),
-                money(item.delta_minor, currency),
-                money(item.posted_after_minor, currency),
-                plain(transaction.reference),
-            )
-        console().print(made)
-
-    run(ctx, work, as_json=as_json)
-
-
-def type_name(transaction: Transaction) -> str:
-    """Return a transaction's type in a word."""
-    return TransactionType.Name(transaction.type).removeprefix("TRANSACTION_TYPE_").lower()
-
-
-def state_name(transaction: Transaction) -> str:
-    """Return a transaction's state in a word."""
-    return TransactionState.Name(transaction.state).removeprefix("TRANSACTION_STATE_").lower()
-
-
-def show_transaction(transaction: Transaction) -> None:
-    """Print one transaction, a line a field; what is empty is left out."""
-    amount = transaction.amount
-    made = Table(show_header=False, title="Transaction", title_justify="left", title_style="bold")
-    fields = {
-        "transaction": transaction.transaction_id,
-        "type": type_name(transaction),
-        "state": state_name(transaction),
-        "amount": f"{money(amount.amount_minor, amount.currency_code)} {amount.currency_code}",
-        "from": transaction.source_wallet_id or "outside",
-        "to": transaction.destination_wallet_id or "outside",
-        "time (UTC)": moment(transaction.create_time),
-        "reference": plain(transaction.reference),
-        "description": plain(transaction.description),
-        "metadata": pairs(transaction.metadata),
-    }
-    for name, value in fields.items():
-        if value:
-            made.add_row(name, value)
-    console().print(made)
+    At least one of --wallet, --account, --reference and --metadata is needed.
+    """
+    pairs = read_pairs([metadata] if metadata else None, "--metadata")
+    ((key, value),) = pairs.items() or [("", "")]
+    scope = next((each for each in (wallet, account, reference, key) if each), "")
+    if not scope:
+        hint = "'--wallet', '--account', '--reference' or '--metadata'"
+        raise typer.BadParameter("give at least one of these", param_hint=hint)
+    found = call.guilder.wallet.list_transactions(
+        wallet,
+        account_id=account,
+        reference=reference,
+        metadata_key=key,
+        metadata_value=value,
+        types=[each.number for each in type_ or ()],
+        states=[each.number for each in state or ()],
+        **period(start, end),
+        limit=limit,
+    )
+    return Listing("transactions", found, f"Transactions of {scope}")

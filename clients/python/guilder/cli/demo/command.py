@@ -12,6 +12,7 @@ import typer
 
 from guilder.cli.demo.receiver import Delivery
 from guilder.cli.demo.webhook import EVENTS, deliver, is_complete
+from guilder.cli.entries import fetch_entries, show_entries
 from guilder.cli.importing.command import MAX_ATTEMPTS, import_sheet, load
 from guilder.cli.importing.report import Report
 from guilder.cli.importing.rows import Op, Row, Sheet
@@ -19,7 +20,6 @@ from guilder.cli.importing.run import MAX_CALLS
 from guilder.cli.proofs import wait_for_ledger
 from guilder.cli.render import console, error_lines, money, plain, print_json, table
 from guilder.cli.session import ExitCode, run
-from guilder.cli.statement import fetch_entries, show_statement
 from guilder.cli.verify import prove
 from guilder.client import Guilder, GuilderError
 from guilder.wallet.v1.resources_pb2 import Balance
@@ -133,7 +133,7 @@ async def _show_statement(guilder: Guilder, sheet: Sheet, wallet_ids: Mapping[st
     if labels:
         entries = await fetch_entries(guilder, wallet_ids[labels[0]], SHOWN_ENTRIES)
         names = {wallet_id: label for label, wallet_id in wallet_ids.items()}
-        show_statement(entries, f"Statement of {labels[0]}", names)
+        show_entries(entries, f"Statement of {labels[0]}", names)
     return not missing
 
 

@@ -17,20 +17,26 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from guilder.cli.currency import learn
 from guilder.cli.importing.order import make_plan
-from guilder.cli.importing.report import Report, make_report, report_dict
+from guilder.cli.importing.rehearse import existing, rehearse
+from guilder.cli.importing.report import (
+    Report,
+    make_report,
+    rehearsal_dict,
+    rehearsal_report,
+    report_dict,
+)
 from guilder.cli.importing.rows import FileRefusedError, Sheet, read_sheet
 from guilder.cli.importing.run import Run
-from guilder.cli.options import JsonOption
-from guilder.cli.render import console, plain, print_json
+from guilder.cli.importing.show import show_rehearsal, show_report
+from guilder.cli.options import DryRunOption, JsonOption
+from guilder.cli.render import console, print_json
 from guilder.cli.session import ExitCode, run
 from guilder.client import Guilder
 
 MAX_ATTEMPTS = 12
 """Of each call: an import outlives a restart of a service, which takes some seconds."""
-
-MAX_SHOWN = 50
-"""Malformed or surprising rows shown to people; --json has all."""
 
 FileArgument = Annotated[
     Path,
@@ -48,6 +54,7 @@ def import_file(
     ctx: typer.Context,
     *,
     path: FileArgument,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Import wallets, deposits, withdrawals and transfers from a file.
@@ -55,10 +62,14 @@ def import_file(
     Columns: key, op, label, account, currency, source, destination, amount, reference, expect.
     op is create_wallet (label, account, currency), deposit (destination), withdraw (source) or
     transfer (source, destination), each with amount (12.50) and currency; source and destination
-    are labels of wallets that a row above creates. Rows end as if they ran one by one.
+    are labels of wallets that a row above creates, or ids, or aliases. Rows end as if they ran one
+    by one.
 
     A row's key decides it once: run the same file again after Ctrl-C or an error, and it goes on;
     run it again when it is done, and nothing moves. Keys are kept for at least 7 days.
+
+    --dry-run tells what each row would do, or which rule would refuse it, and the balances before
+    and after. It judges each row's limits by itself.
 
     Malformed rows are listed with their lines, and the rest goes on. expect is OK (the default) or
     the reason of a decline that is meant to happen. Exit code 0 when every row is well-formed and
@@ -67,6 +78,12 @@ def import_file(
     sheet = load(path)
 
     async def work(guilder: Guilder) -> ExitCode:
+        nonlocal sheet
+        if sheet.unknown_currencies:
+            await learn(guilder, *sheet.unknown_currencies)
+            sheet = load(path)
+        if dry_run:
+            return await _rehearse(guilder, sheet, as_json=as_json)
         report, _ = await import_sheet(guilder, sheet, as_json=as_json)
         if as_json:
             print_json(report_dict(report))
@@ -75,6 +92,15 @@ def import_file(
         return ExitCode.OK if report.ok else ExitCode.FAILED
 
     run(ctx, work, as_json=as_json, max_attempts=MAX_ATTEMPTS)
+
+
+async def _rehearse(guilder: Guilder, sheet: Sheet, *, as_json: bool) -> ExitCode:
+    rehearsal = await rehearse(guilder, sheet)
+    if as_json:
+        print_json(rehearsal_dict(sheet, rehearsal))
+    else:
+        show_rehearsal(sheet, rehearsal)
+    return ExitCode.OK if rehearsal_report(sheet, rehearsal).ok else ExitCode.FAILED
 
 
 def load(path: Path) -> Sheet:
@@ -92,7 +118,11 @@ async def import_sheet(
     began = time.monotonic()
     with _progress(disable=as_json or not sys.stderr.isatty()) as progress:
         bar = progress.add_task("importing", total=len(sheet.rows))
-        running = Run(guilder.wallet, make_plan(sheet.rows), lambda: progress.advance(bar))
+        there = {
+            name: item.wallet_id for name, item in (await existing(guilder, sheet.rows)).items()
+        }
+        plan = make_plan(sheet.rows, there)
+        running = Run(guilder.wallet, plan, lambda: progress.advance(bar), there)
         try:
             await running.finish()
         except BaseException:
@@ -108,38 +138,6 @@ async def import_sheet(
     if not as_json:
         show_report(report)
     return report, running.wallet_ids
-
-
-def show_report(report: Report) -> None:
-    """Print what an import did, then each row that needs somebody's eyes."""
-    out = console()
-    declined = "".join(
-        f", {count:,} declined ({reason})" for reason, count in sorted(report.declined.items())
-    )
-    out.print(
-        f"{report.new:,} new, {report.replayed:,} replayed{declined}: {report.decided:,} rows "
-        f"in {report.seconds:.1f} s, {report.rows_per_second:,.0f} rows/s",
-        style="bold",
-    )
-    for item in report.malformed[:MAX_SHOWN]:
-        out.print(f"line {item.line}: {plain('; '.join(item.problems))}", style="yellow")
-    for surprise in report.surprises[:MAX_SHOWN]:
-        row, result = surprise.row, surprise.result
-        text = f"line {row.line} ({row.op}): expected {row.expect}, got {result.reason}"
-        message = f": {result.message}" if result.message else ""
-        out.print(plain(text + message), style="red")
-    for name, count in (
-        ("malformed", len(report.malformed)),
-        ("surprising", len(report.surprises)),
-    ):
-        if count:
-            out.print(f"{count:,} {name} rows.", style="yellow")
-    if report.left_over:
-        out.print(
-            f"{report.left_over:,} rows were not decided: {plain(report.stopped)}. "
-            "Run it again to go on.",
-            style="red",
-        )
 
 
 class _Speed(ProgressColumn):

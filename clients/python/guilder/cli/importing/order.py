@@ -5,8 +5,9 @@ other touches: credits of one wallet commute, a debit's outcome depends on what 
 also waits until money of earlier rows has landed, since a credit on another shard lands later.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from guilder.cli.importing.rows import Op, Row
 
@@ -31,16 +32,23 @@ class _Wallet:
     credits: list[int] = field(default_factory=list)
 
 
-def make_plan(rows: Sequence[Row]) -> Plan:
-    """Return the plan of a file's rows. Every edge leads down the file, so there is no cycle."""
+def make_plan(rows: Sequence[Row], wallet_ids: Mapping[str, str] = MappingProxyType({})) -> Plan:
+    """Return the plan of a file's rows. Every edge leads down the file, so there is no cycle.
+
+    ``wallet_ids`` tells by its names which wallets are the same one: an id, and its alias.
+    """
     plan = Plan(rows, [0] * len(rows), [[] for _ in rows], [[] for _ in rows])
     wallets: dict[str, _Wallet] = {}
+
+    def wallet(name: str) -> _Wallet:
+        return wallets.setdefault(wallet_ids.get(name, name), _Wallet())
+
     for index, row in enumerate(rows):
         changed = row.label if row.op is Op.CREATE_WALLET else row.source
         if changed:
-            _take_alone(plan, wallets.setdefault(changed, _Wallet()), index)
+            _take_alone(plan, wallet(changed), index)
         if row.destination:
-            _credit(plan, wallets.setdefault(row.destination, _Wallet()), index)
+            _credit(plan, wallet(row.destination), index)
     return plan
 
 

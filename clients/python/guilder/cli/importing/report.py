@@ -1,10 +1,11 @@
-"""Sum up an import: what was new, replayed, declined, surprising or left over. No output here."""
+"""Sum up an import, or what it would do: new, replayed, declined, surprising. No output here."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from guilder.cli.importing.rehearse import Rehearsal
 from guilder.cli.importing.rows import OK, RETURNED, Malformed, Row, Sheet
 from guilder.cli.importing.run import Result
 
@@ -92,3 +93,45 @@ def report_dict(report: Report) -> dict[str, Any]:
         "leftOver": report.left_over,
         "stopped": report.stopped,
     }
+
+
+def rehearsal_dict(sheet: Sheet, rehearsal: Rehearsal) -> dict[str, Any]:
+    """Return for machines what an import would do: each row, and each wallet's balance."""
+    report = rehearsal_report(sheet, rehearsal)
+    return {
+        "ok": report.ok,
+        "new": report.new,
+        "replayed": report.replayed,
+        "declined": dict(sorted(report.declined.items())),
+        "rows": [
+            {
+                "line": step.row.line,
+                "key": step.row.key,
+                "op": step.row.op,
+                "expected": step.row.expect,
+                "result": step.reason,
+                "replayed": step.replayed,
+                "message": step.message,
+            }
+            for step in rehearsal.steps
+        ],
+        "wallets": [
+            {
+                "name": name,
+                "walletId": item.wallet_id,
+                "currencyCode": item.currency,
+                "beforeMinor": str(item.before_minor),
+                "afterMinor": str(item.after_minor),
+            }
+            for name, item in rehearsal.wallets.items()
+        ],
+        "malformed": [
+            {"line": item.line, "problems": list(item.problems)} for item in report.malformed
+        ],
+    }
+
+
+def rehearsal_report(sheet: Sheet, rehearsal: Rehearsal) -> Report:
+    """Return the report that an import would end with."""
+    results = [Result(step.reason, step.replayed, step.message) for step in rehearsal.steps]
+    return make_report(sheet, results, 0.0)

@@ -12,9 +12,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
-from guilder.client import parse_amount
+from guilder.cli.currency import exponent_of
+from guilder.client import Money, parse_amount
 from walletkit.errors import CATALOGUE
-from walletkit.money import is_known
 
 MAX_ROWS = 1_000_000
 MAX_LINE_BYTES = 65_536
@@ -29,6 +29,12 @@ COLUMNS = (
     *("key", "op", "label", "account", "currency"),
     *("source", "destination", "amount", "reference", "expect"),
 )
+
+EXISTING = re.compile(
+    r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|alias:[A-Za-z0-9._-]{1,64}/[A-Za-z0-9._-]{1,64}",
+    re.ASCII,
+)
+"""A wallet that is there before the import: its id, or its alias."""
 
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 _LABEL = re.compile(r"[A-Za-z0-9._:-]{1,64}", re.ASCII)
@@ -57,7 +63,10 @@ _REQUIRED: Mapping[Op, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A well-formed row. Labels name wallets that rows above create; empty where an op has none."""
+    """A well-formed row; what its op does not need is empty.
+
+    Source and destination are labels of wallets that rows above create, or ids, or aliases.
+    """
 
     line: int
     key: str
@@ -70,6 +79,16 @@ class Row:
     amount_minor: int = 0
     reference: str = ""
     expect: str = OK
+
+    @property
+    def wallets(self) -> tuple[str, ...]:
+        """The wallets that it moves money of."""
+        return tuple(name for name in (self.source, self.destination) if name)
+
+    @property
+    def existing(self) -> tuple[str, ...]:
+        """Those of them that are named by id or alias: no row creates them."""
+        return tuple(name for name in self.wallets if EXISTING.fullmatch(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +105,8 @@ class Sheet:
 
     rows: list[Row] = field(default_factory=list)
     malformed: list[Malformed] = field(default_factory=list)
+    unknown_currencies: set[str] = field(default_factory=set)
+    """Codes of malformed rows, which may be registered assets that nobody has asked for yet."""
 
 
 def read_sheet(path: Path) -> Sheet:
@@ -120,6 +141,9 @@ def _take(
         problems += _clashes(record, keys, labels)
     if problems:
         sheet.malformed.append(Malformed(line, tuple(problems)))
+        currency = record.get("currency", "")
+        if currency and exponent_of(currency) is None:
+            sheet.unknown_currencies.add(currency)
         return
     keys[record["key"]] = line
     if record["op"] == Op.CREATE_WALLET:
@@ -138,10 +162,14 @@ def _row(line: int, record: Mapping[str, str]) -> Row:
         account=record.get("account", ""),
         source=record.get("source", ""),
         destination=record.get("destination", ""),
-        amount_minor=parse_amount(amount, currency).amount_minor if amount else 0,
+        amount_minor=_amount(amount, currency).amount_minor if amount else 0,
         reference=record.get("reference", ""),
         expect=record.get("expect", "") or OK,
     )
+
+
+def _amount(text: str, currency: str) -> Money:
+    return parse_amount(text, currency, exponent_of(currency))
 
 
 def _problems(record: Mapping[str, str]) -> Iterator[str]:
@@ -166,16 +194,14 @@ def _problems(record: Mapping[str, str]) -> Iterator[str]:
 def _malformed_values(record: Mapping[str, str]) -> Iterator[str]:
     """Yield each given value that does not fit its column."""
     currency, amount = record.get("currency", ""), record.get("amount", "")
-    if currency and not is_known(currency):
-        yield f"currency: {currency!r} is not an ISO 4217 code with minor units"
+    if currency and exponent_of(currency) is None:
+        yield f"currency: {currency!r} is not of ISO 4217 with minor units, nor registered"
     elif currency and amount:
         try:
-            parse_amount(amount, currency)
+            _amount(amount, currency)
         except ValueError as error:
             yield f"amount: {amount!r} {error}"
-    for name in ("label", "source", "destination"):
-        if record.get(name) and not _LABEL.fullmatch(record[name]):
-            yield f"{name}: must be 1 to 64 of A-Z a-z 0-9 . _ : -"
+    yield from _malformed_names(record)
     if record.get("account") and not _ACCOUNT.fullmatch(record["account"]):
         yield "account: must be 1 to 64 of A-Z a-z 0-9 . _ -"
     if record.get("source") and record.get("source") == record.get("destination"):
@@ -187,6 +213,17 @@ def _malformed_values(record: Mapping[str, str]) -> Iterator[str]:
         yield f"expect: {expect!r} is neither OK nor a reason"
 
 
+def _malformed_names(record: Mapping[str, str]) -> Iterator[str]:
+    """Yield each name of a wallet that is neither a label nor, where it may be, an id or alias."""
+    for name in ("label", "source", "destination"):
+        value = record.get(name, "")
+        if EXISTING.fullmatch(value):
+            if name == "label":
+                yield "label: must not look like the id or alias of a wallet"
+        elif value and not _LABEL.fullmatch(value):
+            yield f"{name}: must be 1 to 64 of A-Z a-z 0-9 . _ : -"
+
+
 def _clashes(
     record: Mapping[str, str], keys: Mapping[str, int], labels: Mapping[str, int]
 ) -> Iterator[str]:
@@ -196,7 +233,8 @@ def _clashes(
     if record.get("label") in labels:
         yield f"label: was created in line {labels[record['label']]}"
     for name in ("source", "destination"):
-        if record.get(name) and record[name] not in labels:
+        value = record.get(name, "")
+        if value and value not in labels and not EXISTING.fullmatch(value):
             yield f"{name}: no well-formed row above creates {record[name]!r}"
 
 

@@ -6,8 +6,9 @@ decision again, and no row was sent before all that it depends on were decided.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import grpc
 
@@ -49,8 +50,17 @@ class Result:
 class Run:
     """One run of a plan."""
 
-    def __init__(self, wallet: WalletClient, plan: Plan, on_decided: Callable[[], None]) -> None:
-        """Begin with every row that waits for none; ``on_decided`` is called once a row."""
+    def __init__(
+        self,
+        wallet: WalletClient,
+        plan: Plan,
+        on_decided: Callable[[], None],
+        wallet_ids: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """Begin with every row that waits for none; ``on_decided`` is called once a row.
+
+        ``wallet_ids`` are those of wallets that were there before, by the names of the file.
+        """
         self._wallet = wallet
         self._plan = plan
         self._on_decided = on_decided
@@ -61,7 +71,7 @@ class Run:
         self._polls = asyncio.Semaphore(MAX_POLLS)
         self._busy_calls = 0
         self._busy_batches = 0
-        self.wallet_ids: dict[str, str] = {}
+        self.wallet_ids: dict[str, str] = dict(wallet_ids)
         self.results: list[Result | None] = [None] * len(plan.rows)
         self.stopped: GuilderError | None = None
         """Why rows were left over."""
@@ -125,13 +135,13 @@ class Run:
         """Deposit or withdraw; return whether it is a replay."""
         amount = Money(currency_code=row.currency, amount_minor=row.amount_minor)
         if row.op is Op.DEPOSIT:
-            wallet_id = self.wallet_ids[row.destination]
+            wallet_id = self._id(row.destination)
             deposited = await self._wallet.deposit(
                 wallet_id, amount, idempotency_key=row.key, reference=row.reference
             )
             return deposited.replayed
         withdrawn = await self._wallet.withdraw(
-            self.wallet_ids[row.source],
+            self._id(row.source),
             amount,
             idempotency_key=row.key,
             reference=row.reference,
@@ -149,8 +159,8 @@ class Run:
                 self._land(index)
         requests = [
             transfer_request(
-                self.wallet_ids[row.source],
-                self.wallet_ids[row.destination],
+                self._id(row.source),
+                self._id(row.destination),
                 Money(currency_code=row.currency, amount_minor=row.amount_minor),
                 idempotency_key=row.key,
                 reference=row.reference,
@@ -203,7 +213,11 @@ class Run:
         self._land(index)
 
     def _has_wallets(self, row: Row) -> bool:
-        return all(label in self.wallet_ids for label in (row.source, row.destination) if label)
+        return all(name in self.wallet_ids or name in row.existing for name in row.wallets)
+
+    def _id(self, name: str) -> str:
+        """Return a wallet's id; one that nobody knows the service is to refuse by its name."""
+        return self.wallet_ids.get(name, name)
 
     def _skip(self, index: int) -> None:
         self._decide(index, Result(SKIPPED, message="a wallet of this row could not be created"))
