@@ -11,19 +11,25 @@ from collections.abc import Iterable, Sequence
 
 import asyncmy
 
-from wallet.domain.batch import Balance, Batch, Changes, NewLeg, NewTransaction, WalletChange
-from wallet.domain.bound import Bound, encode_limits, encode_usage
+from wallet.domain.batch import Balance, Batch, Changes
 from wallet.domain.commands import Intent
-from wallet.domain.kinds import RETURN_LEG, HoldState, WalletChangeKind
-from wallet.domain.outcome import Hold
+from wallet.domain.kinds import HoldState, WalletChangeKind
 from wallet.store.load import PACKET_TIMEOUT_S
 from wallet.store.record import encode_record
-from walletkit.clock import DAY_US, to_datetime
-from walletkit.ids import slot_of
+from wallet.store.rows import (
+    Values,
+    created_at,
+    created_rows,
+    hold_row,
+    inbox_row,
+    intent_row,
+    limits_row,
+    line_rows,
+    transaction_row,
+)
+from walletkit.clock import DAY_US
 from walletkit.sql.literals import literal, row, rows
 from walletkit.sql.session import run_packet
-
-Values = tuple[int | bytes, ...]
 
 _TRANSACTION = (
     "tx_id,slot,type,state,source,destination,currency,amount,created_at,reference,opaque"
@@ -90,90 +96,32 @@ def _inserts(batch: Batch) -> Iterable[str]:
     day = batch.now_us // DAY_US
     opened = list(_opened(changes))
     tables: dict[str, list[Values]] = {
-        "transactions": [_transaction(new, now) for new in changes.transactions],
+        "transactions": [transaction_row(new, now) for new in changes.transactions],
         "idem": [(c.key_hash, day, c.slot, c.ref) for c, _ in changes.keys],
         "outcomes": [
             (command.ref, command.slot, command.fingerprint, outcome)
             for command, outcome in changes.keys
         ],
-        "intents": [_intent(intent) for intent in opened if intent.legs == 1],
+        "intents": [intent_row(intent) for intent in opened if intent.legs == 1],
         "intents of several": [
-            (*_intent(intent), intent.legs) for intent in opened if intent.legs != 1
+            (*intent_row(intent), intent.legs) for intent in opened if intent.legs != 1
         ],
-        "inbox": [_inbox(leg) for leg in changes.legs],
+        "inbox": [inbox_row(leg) for leg in changes.legs],
         "links": [
             (new.command.ref, new.command.slot, new.command.parent, new.command.family)
             for new in changes.transactions
             if new.command.parent
         ],
-        "tx_lines": [values for new in changes.transactions for values in _lines(new)],
-        "holds": [_hold(changes.holds[hold_id]) for hold_id in changes.new_holds],
+        "tx_lines": [values for new in changes.transactions for values in line_rows(new)],
+        "holds": [hold_row(changes.holds[hold_id]) for hold_id in changes.new_holds],
         "assets": [(new.currency.encode(), new.exponent, new.slot) for new in changes.assets],
     }
-    tables.update(_created(batch, now))
+    tables.update(created_rows(batch, now))
     for table, into in _INSERTS.items():
         values = tables[table]
         if values:
             values.sort()
             yield f"INSERT INTO {into} VALUES {rows(values)}"
-
-
-def _created(batch: Batch, now: bytes) -> dict[str, list[Values]]:
-    """Return the rows of new wallets; what happened to them since is an update."""
-    created = [c for c in batch.changes.wallets if c.kind == WalletChangeKind.CREATED]
-    return {
-        "wallets": [
-            (
-                change.facts.wallet_id,
-                change.slot,
-                change.facts.account_id.encode(),
-                change.facts.currency.encode(),
-                now,
-                change.facts.opaque,
-                change.facts.alias.encode(),
-            )
-            for change in created
-        ],
-        "balances": [_new_balance(c, batch.balances[c.facts.wallet_id].flags) for c in created],
-        "aliases": [
-            (c.facts.account_id.encode(), c.facts.alias.encode(), c.slot, c.facts.wallet_id)
-            for c in created
-            if c.facts.alias
-        ],
-    }
-
-
-def _new_balance(change: WalletChange, flags: int) -> Values:
-    facts = change.facts
-    status, version = int(change.status), change.version
-    return (
-        facts.wallet_id,
-        change.slot,
-        facts.currency.encode(),
-        0,
-        0,
-        0,
-        status,
-        version,
-        flags,
-    )
-
-
-def _transaction(new: NewTransaction, now: bytes) -> Values:
-    command = new.command
-    return (
-        command.ref,
-        command.slot,
-        int(command.type),
-        int(new.state),
-        new.source,
-        new.destination,
-        command.currency.encode(),
-        command.amount,
-        now,
-        command.reference,
-        command.opaque,
-    )
 
 
 def _opened(changes: Changes) -> Iterable[Intent]:
@@ -182,59 +130,6 @@ def _opened(changes: Changes) -> Iterable[Intent]:
     for leg in changes.legs:
         if leg.returned is not None:
             yield leg.returned
-
-
-def _intent(intent: Intent) -> Values:
-    # A return is opened by the wallet that could not be credited, all others by the home.
-    opener = intent.source if intent.leg >= RETURN_LEG else intent.tx_id
-    return (
-        intent.tx_id,
-        intent.leg,
-        slot_of(opener),
-        intent.source,
-        intent.destination,
-        intent.currency.encode(),
-        intent.amount,
-    )
-
-
-def _lines(new: NewTransaction) -> Iterable[Values]:
-    command = new.command
-    for n, line in enumerate(new.lines):
-        currency = line.currency.encode()
-        yield (
-            command.ref,
-            n,
-            command.slot,
-            line.source,
-            line.destination,
-            currency,
-            line.amount,
-        )
-
-
-def _hold(hold: Hold) -> Values:
-    expires_at = created_at(hold.expire_time_us)
-    return (
-        hold.hold_id,
-        slot_of(hold.wallet_id),
-        hold.wallet_id,
-        hold.currency.encode(),
-        hold.destination,
-        int(hold.state),
-        hold.authorized,
-        hold.captured,
-        hold.released,
-        expires_at,
-        expires_at,
-        created_at(hold.create_time_us),
-        hold.reference,
-        hold.opaque,
-    )
-
-
-def _inbox(leg: NewLeg) -> Values:
-    return (leg.intent.tx_id, leg.intent.leg, leg.slot, int(leg.result))
 
 
 def _intent_updates(changes: Changes) -> Iterable[str]:
@@ -337,7 +232,7 @@ def _upserts(changes: Changes) -> Iterable[str]:
     frozen = {c.account_id: (c.slot, int(c.freeze)) for c in changes.accounts}
     tables: dict[str, list[Values]] = {
         "reversed": [(tx_id, *total) for tx_id, total in changes.reversed.items()],
-        "limits": [_limits(bound) for bound in changes.bounds.values() if bound is not None],
+        "limits": [limits_row(bound) for bound in changes.bounds.values() if bound is not None],
         "accounts": [(account_id.encode(), *row) for account_id, row in frozen.items()],
     }
     for table, values in tables.items():
@@ -346,16 +241,6 @@ def _upserts(changes: Changes) -> Iterable[str]:
             values.sort()
             update = ",".join([f"{column}=VALUES({column})" for column in changing])
             yield f"INSERT INTO {into} VALUES {rows(values)} ON DUPLICATE KEY UPDATE {update}"
-
-
-def _limits(bound: Bound) -> Values:
-    return (
-        bound.owner,
-        bound.slot,
-        encode_limits(bound.limits),
-        bound.held,
-        encode_usage(bound.usage),
-    )
 
 
 def _union(names: tuple[str, ...], table: Sequence[tuple[bytes | int, ...]]) -> str:
@@ -386,8 +271,3 @@ def _chain(epoch: int, now_us: int, payload: bytes) -> Iterable[str]:
         f" SELECT seq,prev_hash,hash,{literal(payload)} FROM head WHERE id=1"
     )
     yield "SELECT seq FROM head WHERE id=1"
-
-
-def created_at(time_us: int) -> bytes:
-    """Write a time as the bytes of a DATETIME(6)."""
-    return to_datetime(time_us).strftime("%Y-%m-%d %H:%M:%S.%f").encode()
