@@ -153,9 +153,18 @@ async def test_a_token_that_repeats_is_no_endless_loop() -> None:
             _ = [item async for item in guilder.wallet.list_wallets("alice")]
 
 
+class Foreign(FakeWallet):
+    """Answers by a bare status."""
+
+    async def unary(self, _request: Message, context: Context) -> Message:
+        """Refuse."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "no such method")
+        raise AssertionError
+
+
 async def test_an_error_without_details_keeps_its_code() -> None:
     """A status that another program made has its code's name as reason."""
-    async with serving(FakeWallet(made)) as guilder:
+    async with serving(Foreign(made)) as guilder:
         with pytest.raises(GuilderError) as caught:
             await guilder.wallet.get_wallet("w")
     assert caught.value.code is grpc.StatusCode.UNIMPLEMENTED

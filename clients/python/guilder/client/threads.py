@@ -52,6 +52,7 @@ class EventLoopThread:
         self._loop = asyncio.new_event_loop()
         self._pid = os.getpid()
         self._closed = False
+        self._waited_for: set[concurrent.futures.Future[Any]] = set()
         # Reentrant: a garbage collection inside may close an iterator of the same thread.
         self._lock = threading.RLock()
         self._thread = threading.Thread(target=self._run, name="guilder-client", daemon=True)
@@ -103,7 +104,10 @@ class EventLoopThread:
         if obstacle is None:
             with self._lock:
                 if not self._closed:
-                    return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+                    future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+                    self._waited_for.add(future)
+                    future.add_done_callback(self._waited_for.discard)
+                    return future
                 obstacle = "the client is closed"
         coroutine.close()
         raise RuntimeError(obstacle)
@@ -125,12 +129,17 @@ class EventLoopThread:
                 task.cancel()
             await asyncio.gather(*rest, return_exceptions=True)
             await self._loop.shutdown_asyncgens()
+            await asyncio.sleep(0)  # what has just ended tells those who wait for it
             self._loop.stop()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
-        self._loop.close()
+        try:
+            self._loop.run_forever()
+            self._loop.close()
+        finally:  # nobody waits for a loop that is gone
+            for future in list(self._waited_for):
+                future.cancel()
 
 
 class Facade(Protocol[C_co]):
