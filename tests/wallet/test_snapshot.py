@@ -143,6 +143,50 @@ async def test_a_status_is_shown_as_it_stands(urls: tuple[str, ...], stub: Stub)
     assert [balance.status for balance in balances] == [2, 3, 9]
 
 
+async def test_a_freeze_of_the_account_is_shown(urls: tuple[str, ...], stub: Stub) -> None:
+    """Its bits of the flags alone: the others say that there are limits."""
+    ids = await fill(urls[0], 4)
+    for id_, flags in zip(ids, (1, 2, 12, 14), strict=True):
+        await query(urls[0], f"UPDATE balances SET flags={flags} WHERE wallet_id={literal(id_)}")
+    balances = [balance for part in await read(stub, 0) for balance in part.balances]
+    assert [balance.account_freeze for balance in balances] == [1, 2, 0, 2]
+
+
+async def test_open_holds_are_shown(
+    urls: tuple[str, ...], stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, many with one time, and none that has ended."""
+    monkeypatch.setattr("wallet.store.snapshot.CHUNK_ROWS", 100)
+    ids = sorted(new_id(0) for _ in range(2_500))
+    wallet_id = new_id(0)
+    time_us = 1_790_000_000_123_456
+    times = [f"TIMESTAMPADD(MICROSECOND,{time_us + n // 1_700},'1970-01-01')" for n in range(2_500)]
+    values = ",".join(
+        f"({literal(id_)},0,{literal(wallet_id)},'EUR',{literal(bytes(16))},{3 if n % 5 else 1},"
+        f"100,30,{70 if n % 5 else 0},{times[n]},{'NULL' if n % 5 else times[n]},{times[n]},'','')"
+        for n, id_ in enumerate(ids)
+    )
+    columns = (
+        "hold_id,slot,wallet_id,currency,destination,state,authorized,captured,released,"
+        "expires_at,open_until,created_at,reference,opaque"
+    )
+    await query(urls[0], f"INSERT INTO holds({columns}) VALUES {values}")
+    parts = await read(stub, 0)
+    holds = [hold for part in parts for hold in part.holds]
+    assert [hold.hold_id for hold in holds] == ids[::5]
+    assert {hold.expire_time_us for hold in holds} == {time_us, time_us + 1}
+    assert holds[0] == pb.SnapshotHold(
+        hold_id=ids[0],
+        wallet_id=wallet_id,
+        currency_code="EUR",
+        state=res.HOLD_STATE_AUTHORIZED,
+        authorized_minor=100,
+        captured_minor=30,
+        expire_time_us=time_us,
+    )
+    assert parts[-1] == pb.StreamBalancesResponse(complete=True)
+
+
 async def test_a_snapshot_is_of_one_moment_while_writers_run(
     urls: tuple[str, ...], stub: Stub
 ) -> None:
