@@ -8,6 +8,7 @@ from walletkit.sql.session import Rows, open_session, run_packet
 
 SETTLE_S = 10
 TRANSIT, SUSPENSE = 4, 5
+RETURN_LEG, RETURNED = 128, 2
 
 
 async def ask(url: str, sql: str) -> Rows:
@@ -22,7 +23,7 @@ async def ask(url: str, sql: str) -> Rows:
 
 
 async def check(urls: Sequence[str]) -> None:
-    """Wait until no leg is under way, then check I1, I2, I3, I9 and I10 over all shards."""
+    """Wait until no leg is under way, then check I1, I2, I3, I8, I9 and I10 over all shards."""
     await settled(urls)
     transit: Counter[str] = Counter()
     pairs: Counter[tuple[object, ...]] = Counter()
@@ -34,13 +35,25 @@ async def check(urls: Sequence[str]) -> None:
         ):
             assert posted == 0 or kind != SUSPENSE, f"shard {shard} has money in suspense"
             transit[currency] += int(posted) if kind == TRANSIT else 0
-        wrong = await ask(
-            url, "SELECT * FROM balances WHERE held<>0 OR posted-held+overdraft_limit<0"
-        )
-        assert wrong == [], f"I3 on shard {shard}"
-        await _pair(url, urls, pairs)
+        await _check_balances(url, shard)
+        await _pair(url, pairs)
     assert not any(transit.values()), f"I2: {dict(transit)} in transit, but no open intent"
     assert not any(pairs.values()), f"I10: legs without their other half: {pairs}"
+
+
+async def _check_balances(url: str, shard: int) -> None:
+    """I3: nobody has spent what was not there; I8: what is held is what open holds reserve."""
+    wrong = await ask(url, "SELECT * FROM balances WHERE posted-held+overdraft_limit<0")
+    assert wrong == [], f"I3 on shard {shard}"
+    wrong = await ask(
+        url,
+        "SELECT b.wallet_id,b.held,h.open FROM balances b LEFT JOIN (SELECT wallet_id,"
+        "SUM(authorized-captured-released) open FROM holds GROUP BY wallet_id) h"
+        " ON h.wallet_id=b.wallet_id WHERE b.held<>COALESCE(h.open,0)",
+    )
+    assert wrong == [], f"I8 on shard {shard}: {wrong}"
+    wrong = await ask(url, "SELECT * FROM holds WHERE state<>1 AND authorized<>captured+released")
+    assert wrong == [], f"I8 on shard {shard}: ended holds that still reserve: {wrong}"
 
 
 async def settled(urls: Sequence[str]) -> None:
@@ -76,28 +89,41 @@ async def _check_records(url: str) -> None:
     assert ahead == []
 
 
-async def _pair(url: str, urls: Sequence[str], pairs: Counter[tuple[object, ...]]) -> None:
-    """Count each transfer to another shard up, and each leg that landed down."""
-    landed = await ask(url, "SELECT tx_id,leg FROM inbox")
-    local = await ask(
-        url,
-        # A transfer whose two wallets are not both here went through `transit`.
-        "SELECT t.tx_id,t.state FROM transactions t WHERE t.type=3 AND NOT EXISTS"
-        " (SELECT 1 FROM balances b WHERE b.wallet_id=t.destination)",
+async def _pair(url: str, pairs: Counter[tuple[object, ...]]) -> None:
+    """Count each credit that went to another shard up, and each leg that landed down."""
+    beyond = (
+        "destination>=x'01' AND NOT EXISTS (SELECT 1 FROM balances b WHERE b.wallet_id=destination)"
     )
-    for tx_id, state in local:
+    single = await ask(
+        url,
+        f"SELECT t.tx_id,0,t.state FROM transactions t WHERE {beyond}"
+        " AND NOT EXISTS (SELECT 1 FROM tx_lines l WHERE l.tx_id=t.tx_id)",
+    )
+    several = await ask(
+        url,
+        "SELECT l.tx_id,l.n,t.state FROM tx_lines l JOIN transactions t ON t.tx_id=l.tx_id"
+        f" WHERE l.{beyond.replace('=destination', '=l.destination')}",
+    )
+    for tx_id, leg, state in [*single, *several]:
         assert state in {2, 3}, f"transaction {tx_id.hex()} is neither completed nor returned"
-        pairs[tx_id, 0] += 1
-        pairs[tx_id, 128] += state == 3
-    for place in landed:
-        pairs[place] -= 1
+        pairs[tx_id, leg] += 1
+    for tx_id, leg, result in await ask(url, "SELECT tx_id,leg,result FROM inbox"):
+        pairs[tx_id, leg] -= 1
+        # What could not be credited opened a return.
+        pairs[tx_id, leg + RETURN_LEG] += result == RETURNED
 
 
 async def rows_of(urls: Sequence[str]) -> tuple[Rows, ...]:
     """Return everything that a change would show in: positions, balances, keys, transactions."""
     queries = (
         "SELECT seq,hash FROM head",
-        "SELECT wallet_id,posted,held,status,version FROM balances ORDER BY wallet_id",
+        "SELECT wallet_id,posted,held,status,version,flags FROM balances ORDER BY wallet_id",
+        "SELECT * FROM holds ORDER BY hold_id",
+        "SELECT * FROM limits ORDER BY owner",
+        "SELECT * FROM accounts ORDER BY account_id",
+        "SELECT * FROM assets ORDER BY currency",
+        "SELECT wallet_id,opaque,alias FROM wallets ORDER BY wallet_id",
+        "SELECT * FROM reversed ORDER BY tx_id",
         "SELECT COUNT(*) FROM outcomes",
         "SELECT COUNT(*) FROM transactions",
         "SELECT kind,currency,posted FROM system_wallets ORDER BY kind,currency",

@@ -37,6 +37,21 @@ def not_found(wallet_id: str) -> Failure:
     return Failure("NOT_FOUND", "WALLET_NOT_FOUND", {"wallet_id": wallet_id})
 
 
+def stale(wallet_id: str, version: int, expected: int) -> Failure:
+    """Expect ABORTED: the wallet is at another version."""
+    metadata = {
+        "wallet_id": wallet_id,
+        "version": str(version),
+        "expected_version": str(expected),
+    }
+    return Failure("ABORTED", "VERSION_MISMATCH", metadata)
+
+
+def missing(reason: str, **metadata: str) -> Failure:
+    """Expect NOT_FOUND."""
+    return Failure("NOT_FOUND", reason, metadata)
+
+
 KEY_REUSED = Failure("ALREADY_EXISTS", "IDEMPOTENCY_KEY_REUSED", {})
 
 
@@ -61,8 +76,8 @@ def of_error(error: grpc.aio.AioRpcError) -> Failure:
     return of_status(status)
 
 
-def of_result(result: pb.TransferResult) -> Failure:
-    """Take apart what a batch says of one transfer that failed."""
+def of_result(result: pb.TransferResult | pb.BatchResult) -> Failure:
+    """Take apart what a batch says of one command that failed."""
     assert result.WhichOneof("result") == "error", result
     return of_status(result.error)
 

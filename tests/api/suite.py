@@ -4,12 +4,15 @@ import itertools
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 import asyncmy
 import grpc.aio
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from guilder.type.v1.money_pb2 import Money
+from guilder.wallet.v1 import resources_pb2 as res
 from guilder.wallet.v1 import wallet_service_pb2 as pb
 from guilder.wallet.v1 import wallet_service_pb2_grpc as stubs
 from wallet.api.history import History
@@ -34,6 +37,7 @@ class More(TypedDict, total=False):
     description: str
     metadata: dict[str, str]
     expected_version: int
+    validate_only: bool
 
 
 class Suite:
@@ -136,6 +140,33 @@ class Suite:
         request = pb.CloseWalletRequest(wallet_id=wallet_id, idempotency_key=key or self.key())
         return await self.stub.CloseWallet(request, timeout=TIMEOUT_S)
 
+    async def do(self, method: str, /, **fields: Any) -> Any:  # noqa: ANN401  # any reply
+        """Make any call; what takes a key gets a fresh one unless it is given."""
+        return await getattr(self.stub, method)(self.ask(method, **fields), timeout=TIMEOUT_S)
+
+    def ask(self, method: str, /, **fields: Any) -> Any:  # noqa: ANN401  # any request
+        """Write the request of any call."""
+        request = request_of(method)
+        if "idempotency_key" in request.DESCRIPTOR.fields_by_name:
+            fields.setdefault("idempotency_key", self.key())
+        return request(**fields)
+
+    async def authorize(
+        self,
+        wallet_id: str,
+        amount: int,
+        **fields: Any,  # noqa: ANN401  # whatever the request has
+    ) -> res.Hold:
+        """Reserve; return the hold."""
+        reply = await self.do("Authorize", wallet_id=wallet_id, amount=money(amount), **fields)
+        hold: res.Hold = reply.hold
+        return hold
+
+    async def balance(self, wallet_id: str) -> res.Balance:
+        """Return a wallet's balance."""
+        balance: res.Balance = (await self.do("GetBalance", wallet_id=wallet_id)).balance
+        return balance
+
     async def posted(self, wallet_id: str) -> int:
         """Return a wallet's posted balance."""
         reply = await self.stub.GetBalance(
@@ -147,6 +178,12 @@ class Suite:
         """Return a transaction's state of now."""
         request = pb.GetTransactionRequest(transaction_id=transaction_id)
         return (await self.stub.GetTransaction(request, timeout=TIMEOUT_S)).transaction.state
+
+
+def request_of(method: str) -> type[Message]:
+    """Return the class of a call's requests."""
+    service = pb.DESCRIPTOR.services_by_name["WalletService"]
+    return GetMessageClass(service.methods_by_name[method].input_type)
 
 
 def money(amount: int, currency: str = "EUR") -> Money:

@@ -18,36 +18,21 @@ from wallet.domain.kinds import (
 )
 from wallet.domain.outcome import BalanceAfter, Hold, Posted, WalletFacts
 from wallet.store.queries import StoredTransaction, StoredWallet
-from walletkit.ids import NIL, SystemKind, format_id, is_system
+from walletkit.ids import NIL, SystemKind, format_id
 from walletkit.money import exponent_of
 
 _MICROS = 1_000_000
+_OUTSIDE = frozenset((0, SystemKind.WORLD))
 
 
 def transaction(stored: StoredTransaction) -> res.Transaction:
     """Write a transaction; the outside has no wallet id."""
-    message = res.Transaction(
-        transaction_id=format_id(stored.tx_id),
-        type=stored.type.value,  # type: ignore[arg-type]  # same numbers, by design
-        state=stored.state.value,  # type: ignore[arg-type]
-        source_wallet_id=_side(stored.source),
-        destination_wallet_id=_side(stored.destination),
-        amount=Money(currency_code=stored.currency, amount_minor=stored.amount),
-        reference=stored.reference.decode(),
-        create_time=timestamp(stored.create_time_us),
-        exponent=exponent_of(stored.currency),
-    )
-    if stored.opaque:
-        _fill_said(message, json.loads(stored.opaque))
-    if stored.parent:
-        message.parent_id = format_id(stored.parent)
-        message.family_id = format_id(stored.family)
-    if stored.lines:
-        message.postings.extend(map(_posting, stored.lines))
+    message = res.Transaction()
+    _fill_transaction(message, stored)
     return message
 
 
-def posted_transaction(posted: Posted) -> res.Transaction:
+def fill_posted(message: res.Transaction, posted: Posted) -> None:
     """Write the transaction that a command made."""
     command = posted.command
     stored = StoredTransaction(
@@ -65,7 +50,7 @@ def posted_transaction(posted: Posted) -> res.Transaction:
         command.family,
         posted.lines,
     )
-    return transaction(stored)
+    _fill_transaction(message, stored)
 
 
 def wallet(facts: WalletFacts, status: WalletStatus, freeze: AccountFreeze) -> res.Wallet:
@@ -90,16 +75,26 @@ def stored_wallet(stored: StoredWallet) -> res.Wallet:
 
 def balance_after(wallet_id: bytes, currency: str, after: BalanceAfter) -> res.Balance:
     """Write a balance."""
-    return res.Balance(
-        wallet_id=format_id(wallet_id),
-        currency_code=currency,
-        exponent=exponent_of(currency),
-        posted_minor=after.posted,
-        held_minor=after.held,
-        available_minor=after.available,
-        version=after.version,
-        overdraft_limit_minor=after.overdraft_limit,
-    )
+    message = res.Balance()
+    fill_balance(message, wallet_id, currency, after)
+    return message
+
+
+def fill_balance(
+    message: res.Balance, wallet_id: bytes, currency: str, after: BalanceAfter
+) -> None:
+    """Write a balance in its place: on the hot path that costs a third of making and copying it."""
+    posted, held, overdraft_limit, version = after
+    message.wallet_id = format_id(wallet_id)
+    message.currency_code = currency
+    message.exponent = exponent_of(currency)
+    message.posted_minor = posted
+    message.available_minor = posted - held + overdraft_limit
+    message.version = version
+    if held:
+        message.held_minor = held
+    if overdraft_limit:
+        message.overdraft_limit_minor = overdraft_limit
 
 
 def balance(wallet_id: bytes, found: Balance) -> res.Balance:
@@ -181,6 +176,31 @@ def timestamp(time_us: int) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=micros * 1000)
 
 
+def _fill_transaction(message: res.Transaction, stored: StoredTransaction) -> None:
+    """Write a transaction in its place, as ``fill_balance`` does."""
+    # The numbers of types and states are the same, by design.
+    message.transaction_id = format_id(stored.tx_id)
+    message.type = stored.type.value  # type: ignore[assignment]
+    message.state = stored.state.value  # type: ignore[assignment]
+    message.source_wallet_id = _side(stored.source)
+    message.destination_wallet_id = _side(stored.destination)
+    message.exponent = exponent_of(stored.currency)
+    amount, create_time = message.amount, message.create_time
+    amount.currency_code = stored.currency
+    amount.amount_minor = stored.amount
+    create_time.seconds, micros = divmod(stored.create_time_us, _MICROS)
+    create_time.nanos = micros * 1000
+    if stored.reference:
+        message.reference = stored.reference.decode()
+    if stored.opaque:
+        _fill_said(message, json.loads(stored.opaque))
+    if stored.parent:
+        message.parent_id = format_id(stored.parent)
+        message.family_id = format_id(stored.family)
+    if stored.lines:
+        message.postings.extend(map(_posting, stored.lines))
+
+
 def _fill_said(message: res.Transaction, said: dict[str, Any]) -> None:
     """Tell back what the caller said; see ``fields.opaque``."""
     message.description = said.get("d", "")
@@ -193,8 +213,9 @@ def _fill_said(message: res.Transaction, said: dict[str, Any]) -> None:
 
 def _side(wallet_id: bytes) -> str:
     """Name a side of a transaction; `world`, which is the outside, has no name."""
-    outside = is_system(wallet_id) and wallet_id[1] in {0, SystemKind.WORLD}
-    return "" if outside else format_id(wallet_id)
+    if wallet_id[0] == 0 and wallet_id[1] in _OUTSIDE:
+        return ""
+    return format_id(wallet_id)
 
 
 def _posting(line: Line) -> res.TransactionPosting:

@@ -34,65 +34,63 @@ HoldReply = TypeVar(
 
 def transfer(posted: Posted, made: Made) -> pb.TransferResponse:
     """Reply to a transfer."""
-    return pb.TransferResponse(
-        transaction=_transaction(posted, made),
-        source_balance=_source(posted),
-        destination_balance=_destination(posted),
-        replayed=posted.replayed,
-        position=made,
-    )
+    reply = pb.TransferResponse(replayed=posted.replayed, position=made)
+    _fill(reply.transaction, posted, made)
+    command = posted.command
+    if posted.source_after is not None:
+        source, after = reply.source_balance, posted.source_after
+        render.fill_balance(source, command.source, command.currency, after)
+    if posted.destination_after is not None:
+        destination, after = reply.destination_balance, posted.destination_after
+        render.fill_balance(destination, command.destination, command.currency, after)
+    return reply
 
 
 def deposit(posted: Posted, made: Made) -> pb.DepositResponse:
     """Reply to a deposit."""
-    return pb.DepositResponse(
-        transaction=_transaction(posted, made),
-        balance=_destination(posted),
-        replayed=posted.replayed,
-        position=made,
+    reply = pb.DepositResponse(
+        balance=_destination(posted), replayed=posted.replayed, position=made
     )
+    _fill(reply.transaction, posted, made)
+    return reply
 
 
 def withdrawal(posted: Posted, made: Made) -> pb.WithdrawResponse:
     """Reply to a withdrawal."""
-    return pb.WithdrawResponse(
-        transaction=_transaction(posted, made),
-        balance=_source(posted),
-        replayed=posted.replayed,
-        position=made,
-    )
+    reply = pb.WithdrawResponse(balance=_source(posted), replayed=posted.replayed, position=made)
+    _fill(reply.transaction, posted, made)
+    return reply
 
 
 def capture(posted: Posted, made: Made) -> holds.CaptureHoldResponse:
     """Reply to a capture."""
-    return holds.CaptureHoldResponse(
-        transaction=_transaction(posted, made),
+    reply = holds.CaptureHoldResponse(
         hold=render.hold(posted.hold) if posted.hold is not None else None,
         balance=_source(posted),
         replayed=posted.replayed,
         position=made,
         destination_balance=_destination(posted),
     )
+    _fill(reply.transaction, posted, made)
+    return reply
 
 
 def post(posted: Posted, made: Made) -> postings.PostTransactionResponse:
     """Reply to several postings."""
-    return postings.PostTransactionResponse(
-        transaction=_transaction(posted, made),
-        balances=_balances(posted),
-        replayed=posted.replayed,
-        position=made,
+    reply = postings.PostTransactionResponse(
+        balances=_balances(posted), replayed=posted.replayed, position=made
     )
+    _fill(reply.transaction, posted, made)
+    return reply
 
 
 def reverse(posted: Posted, made: Made) -> postings.ReverseTransactionResponse:
     """Reply to a reversal."""
-    return postings.ReverseTransactionResponse(
-        transaction=_transaction(posted, made),
-        balances=_balances(posted),
-        replayed=posted.replayed,
-        position=made,
+    reply = postings.ReverseTransactionResponse(
+        balances=_balances(posted), replayed=posted.replayed, position=made
     )
+    _fill(reply.transaction, posted, made)
+    return reply
 
 
 def hold_set(reply: type[HoldReply], outcome: HoldSet, made: Made) -> HoldReply:
@@ -179,11 +177,10 @@ def asset(outcome: AssetSet, made: Made) -> limits.RegisterAssetResponse:
     )
 
 
-def _transaction(posted: Posted, made: Made) -> res.Transaction:
-    transaction = render.posted_transaction(posted)
+def _fill(message: res.Transaction, posted: Posted, made: Made) -> None:
+    render.fill_posted(message, posted)
     if made is None:
-        transaction.transaction_id = ""
-    return transaction
+        message.transaction_id = ""
 
 
 def _source(posted: Posted) -> res.Balance | None:
