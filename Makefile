@@ -50,6 +50,10 @@ verify: ## Check every invariant over shards, ledger and chain
 test: setup lint ## Lint, then run all tests, on two cores in random order
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
+.PHONY: walk
+walk: setup ## Walk ten seeds of 10,000 random steps on a suite whose processes are killed (hours)
+	@GUILDER_LONG=1 $(VENV)/pytest tests/e2e/test_walk.py -s -p no:randomly $(PYTEST_ARGS)
+
 .PHONY: lint
 lint: setup ## Check style, types, imports and protos
 	@$(VENV)/ruff check --quiet --output-format concise $(CODE)
