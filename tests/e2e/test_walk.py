@@ -28,9 +28,10 @@ from walletkit.stack import Stack
 
 LONG = os.environ.get("GUILDER_LONG") == "1"
 SEEDS = 10 if LONG else 1
-WALKS, STEPS = (
-    (50, 200) if LONG else (int(os.environ.get("W", "3")), int(os.environ.get("S", "60")))
-)
+WALKS, STEPS = (20, 60) if LONG else (6, 40)
+"""Walks that hypothesis draws from a seed, and rules in each."""
+ASKED = 10_000 if LONG else 1
+"""A seed, and those behind it, walk until so many commands were asked for."""
 KILL_EVERY_S = (2.0, 6.0)
 VICTIMS = ("wallet", "wallet", "wallet", "relay", "ledger", "notify", "shard-0", "shard-1")
 NEEDED = ("OK", "INSUFFICIENT_FUNDS")
@@ -64,6 +65,13 @@ def _seeds() -> list[int]:
 
 
 def _walk(number: int) -> None:
+    """Walk until enough was asked for; methods are named in camel case, reasons in capitals."""
+    while sum(count for name, count in Walk.steps.items() if name[1].islower()) < ASKED:
+        _walks(number)
+        number += 1
+
+
+def _walks(number: int) -> None:
     chosen = settings(
         max_examples=WALKS,
         stateful_step_count=STEPS,
