@@ -1,12 +1,13 @@
 """Fixtures: a ledger on a database of its own for each test, and two shards that fill it."""
 
+import random
 from collections.abc import AsyncIterator
 
 import pytest
 
 from ledger.store import bootstrap
 from tests.conftest import FreshDatabases
-from tests.ledger import proofs
+from tests.ledger import listing, proofs
 from tests.ledger.running import FakeWallets, Running, serving
 
 
@@ -28,3 +29,11 @@ async def running(fresh_ledger: str) -> AsyncIterator[Running]:
 async def world(running: Running) -> proofs.World:
     """Two shards with traffic within and between them, all of it in the ledger."""
     return await proofs.two_shards(running)
+
+
+@pytest.fixture
+async def filled(running: Running) -> listing.World:
+    """A world that the ledger has taken in."""
+    made = listing.World(random.Random(9))
+    await running.take(made.home, made.away)
+    return made

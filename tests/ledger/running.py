@@ -82,7 +82,7 @@ async def serving(url: str, wallets: FakeWallets, interval_ms: int = 0) -> Async
     ledger.register(server)
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Running(ledger, LedgerServiceStub(channel), wallets, url)
+        yield Running(ledger, channel, LedgerServiceStub(channel), wallets, url)
     await server.stop(None)
     async with asyncio.timeout(CALL_TIMEOUT_S):
         await ledger.drain()
@@ -93,6 +93,7 @@ class Running:
     """A ledger that serves, its database, and the wallets it reconciles with."""
 
     ledger: Ledger
+    channel: grpc.aio.Channel
     stub: Any
     wallets: FakeWallets
     url: str

@@ -119,10 +119,14 @@ class Merge:
         return found
 
     async def _fill(self, session: Session, empty: Sequence["_Stream"]) -> None:
-        packet = ";".join([stream.query() for stream in empty])
-        results = iter(await session.run(packet))
-        for stream in empty:
-            self.scanned += stream.add(results)
+        pending = list(empty)
+        while pending:
+            results = iter(await session.run(";".join([stream.query() for stream in pending])))
+            for stream in pending:
+                self.scanned += stream.add(results)
+            # Days without entries are no work, and are passed over in a few growing steps: who
+            # stopped among them would begin with the smallest step again.
+            pending = [stream for stream in pending if stream.between_days]
         for number, stream in enumerate(self._streams):
             if stream in empty:
                 self._offer(number)
@@ -155,7 +159,13 @@ class _Stream:
         self._oldest_day = max(day_of(start_us), 0)
         self._days = FIRST_DAYS
         self._limit = rows
+        self._short = False
         self.ended = mark.day < self._oldest_day
+
+    @property
+    def between_days(self) -> bool:
+        """Whether the last window had all of its days, and nothing to give."""
+        return self._short and not self.rows and not self.ended
 
     def query(self) -> str:
         """Return the statements that look through the next window."""
@@ -185,7 +195,8 @@ class _Stream:
     ) -> None:
         """Go on behind a window, given its number of entries and the oldest one."""
         below = self.mark.below if version is None else version
-        if count == self._limit and day is not None:
+        self._short = count < self._limit
+        if day is not None and not self._short:
             self.mark = Mark(self.wallet_id, below, day)
             self._limit = min(self._limit * 2, MAX_ROWS)
         else:
