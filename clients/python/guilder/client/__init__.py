@@ -5,6 +5,14 @@ Example::
     async with Guilder() as guilder:
         made = await guilder.wallet.create_wallet("alice", "EUR")
         await guilder.wallet.deposit(made.wallet.wallet_id, parse_amount("12.50", "EUR"))
+        async for hold in guilder.holds.list_holds(made.wallet.wallet_id):
+            print(hold.open_minor)
+
+Each call is a method with the call's name, and its fields are the parameters. ``timeout_seconds``
+bounds each attempt. A change gets an idempotency key where it is given none, and keeps it while it
+is tried again: what meets ``UnavailableError`` may be sent again with the same key, always.
+``guilder.client.sync`` has the same for code without an event loop; ``guilder.client.errors`` draws
+the tree of exceptions.
 """
 
 from guilder.client.amounts import (
