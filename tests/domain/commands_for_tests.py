@@ -324,11 +324,11 @@ def line(
     currency: str = "EUR",
 ) -> Line:
     """Make a line; a system wallet is the home's."""
-    sides = (
-        system_wallet_id(side, 0, currency) if isinstance(side, SystemKind) else side
-        for side in (source, destination)
-    )
-    return Line(*sides, currency, amount)
+    if isinstance(source, SystemKind):
+        source = system_wallet_id(source, 0, currency)
+    if isinstance(destination, SystemKind):
+        destination = system_wallet_id(destination, 0, currency)
+    return Line(source, destination, currency, amount)
 
 
 def post(

@@ -371,6 +371,8 @@ def as_reply(outcome: Outcome) -> Reply:
             return ("closed",)
         case ServiceError():
             return ("declined", outcome.reason)
+        case _:
+            raise AssertionError(outcome)
 
 
 def seen(after: BalanceAfter | None) -> tuple[int, int] | None:
