@@ -77,6 +77,9 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
         "TRANSACTION_REVERSED": Entry(
             Code.FAILED_PRECONDITION, "All of the transaction has been reversed before."
         ),
+        "TRANSACTION_NOT_REVERSIBLE": Entry(
+            Code.FAILED_PRECONDITION, "A reversal can't be reversed: make a transfer instead."
+        ),
         "REVERSAL_EXCEEDS_ORIGINAL": Entry(
             Code.FAILED_PRECONDITION,
             "Less than that is left to reverse; `remaining` says how much.",
