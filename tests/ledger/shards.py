@@ -170,13 +170,8 @@ class Shard:
         final = final or hold.open == amount
         released = hold.open - amount if final else 0
         state = events.HOLD_STATE_CAPTURED if final else hold.state
-        change = self._hold(
-            hold_id,
-            events.HOLD_CHANGE_KIND_CAPTURED,
-            captured=amount,
-            released=released,
-            state=state,
-        )
+        kind = events.HOLD_CHANGE_KIND_CAPTURED
+        change = self._hold(hold_id, kind, captured=amount, released=released, state=state)
         transaction = self.transfer(hold.wallet_id, destination, amount)
         transaction.type = events.TRANSACTION_TYPE_CAPTURE
         transaction.parent_id = transaction.family_id = hold_id

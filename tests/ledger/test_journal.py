@@ -15,7 +15,10 @@ from tests.ledger.shards import START_US, Shard, postings_of
 from walletkit.ids import SystemKind, is_system, new_id
 from walletkit.money import MAX_AMOUNT_MINOR
 
-MOVES = ("deposit", "withdraw", "transfer", "create", "freeze", "unfreeze", "send", "land")
+MOVES = (
+    *("deposit", "withdraw", "transfer", "create", "freeze", "unfreeze", "send", "land"),
+    *("limit", "authorize", "increment", "capture", "final", "void"),
+)
 
 
 def play(shard: Shard, moves: list[tuple[str, int, int, int]]) -> None:
@@ -35,8 +38,55 @@ def play(shard: Shard, moves: list[tuple[str, int, int, int]]) -> None:
         elif kind in ("freeze", "unfreeze"):
             if frozen == (kind == "unfreeze"):
                 shard.change(source, THAWED if frozen else FROZEN)
-        elif not frozen and (kind == "deposit" or shard.wallets[source].posted >= amount):
-            pay(shard, kind, source, destination, amount)
+        elif kind == "void":
+            void(shard, source)
+        elif kind == "limit":
+            used = shard.wallets[source].overdraft - available(shard, source)
+            shard.limit(source, max(amount, used))
+        elif not frozen and (kind == "deposit" or available(shard, source) >= amount):
+            if kind in ("authorize", "increment", "capture", "final"):
+                reserve(shard, kind, source, destination, amount)
+            else:
+                pay(shard, kind, source, destination, amount)
+
+
+def available(shard: Shard, wallet_id: bytes) -> int:
+    """Return what a wallet can pay with."""
+    wallet = shard.wallets[wallet_id]
+    return wallet.posted - wallet.held + wallet.overdraft
+
+
+def open_hold(shard: Shard, wallet_id: bytes) -> bytes | None:
+    """Return one of a wallet's open holds."""
+    state = events.HOLD_STATE_AUTHORIZED
+    return next(
+        (
+            hold_id
+            for hold_id, hold in shard.holds.items()
+            if hold.wallet_id == wallet_id and hold.state == state
+        ),
+        None,
+    )
+
+
+def void(shard: Shard, wallet_id: bytes) -> None:
+    """Release a hold, if there is one."""
+    if (hold_id := open_hold(shard, wallet_id)) is not None:
+        shard.release(hold_id)
+
+
+def reserve(shard: Shard, kind: str, source: bytes, destination: bytes, amount: int) -> None:
+    """Make a hold, or change or capture one that is there."""
+    hold_id = open_hold(shard, source)
+    if hold_id is None or kind == "authorize":
+        shard.authorize(source, amount)
+    elif kind == "increment":
+        shard.increment(hold_id, amount)
+    else:
+        there = shard.wallets[destination]
+        to = shard.world() if destination == source or there.status == FROZEN else destination
+        final = kind == "final"
+        shard.capture(hold_id, to, min(amount, shard.holds[hold_id].open), final=final)
 
 
 def pay(shard: Shard, kind: str, source: bytes, destination: bytes, amount: int) -> None:
@@ -69,6 +119,9 @@ def test_the_journal_agrees_with_the_shard(batches: list[list[tuple[str, int, in
     for wallet_id, wallet in shard.wallets.items():
         account = books.accounts[wallet_id]
         assert (account.posted, account.version) == (wallet.posted, wallet.version)
+        assert (account.held, account.overdraft_limit) == (wallet.held, wallet.overdraft)
+        holds = [hold.open for hold in books.holds.values() if hold.wallet_id == wallet_id]
+        assert sum(holds) == wallet.held
     for wallet_id, posted in shard.system.items():
         account = books.accounts[wallet_id]
         count = sum(entry[0] == wallet_id for entry in books.entries)

@@ -145,7 +145,7 @@ def hold_faults() -> dict[str, tuple[Spoil, set[str]]]:
         del parts[-1].holds[0]
 
     def invent(parts: Parts) -> None:
-        parts[-1].holds.add(hold_id=new_id(0), wallet_id=new_id(0), currency_code="EUR", state=1)  # type: ignore[arg-type]  # a number
+        parts[-1].holds.add(hold_id=new_id(0), wallet_id=new_id(0), currency_code="EUR", state=1)
 
     def move(parts: Parts) -> None:
         parts[-1].holds[0].wallet_id = new_id(0)

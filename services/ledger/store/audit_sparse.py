@@ -43,34 +43,31 @@ async def sparse_rows(
 
 async def all_holds(session: Session, shard: int) -> AsyncIterator[dict[bytes, Hold]]:
     """Yield all holds of a shard, those that have ended too, in chunks."""
-    state, hold_id = -1, NIL
-    while True:
-        rows = await session.rows(
-            f"""SELECT {HOLD_COLUMNS} FROM holds WHERE shard={shard:d}
-            AND ({_above(("state", "hold_id"), (state, hold_id))})
-            ORDER BY state,hold_id LIMIT {ROWS_CHUNK:d}"""
-        )
-        if not rows:
-            return
-        found = dict(map(hold_of, rows))
-        yield found
-        hold_id = rows[-1][0]
-        state = found[hold_id].state
+    query = f"SELECT DISTINCT state FROM holds WHERE shard={shard:d} ORDER BY state"
+    for (state,) in await session.rows(query):
+        async for chunk in _holds_in(session, shard, state):
+            yield chunk
 
 
 async def open_holds(session: Session, shard: int) -> dict[bytes, Hold]:
     """Return the holds of a shard that reserve money now."""
     found: dict[bytes, Hold] = {}
+    async for chunk in _holds_in(session, shard, HoldState.AUTHORIZED):
+        found |= chunk
+    return found
+
+
+async def _holds_in(session: Session, shard: int, state: int) -> AsyncIterator[dict[bytes, Hold]]:
+    """Yield a shard's holds in one state, so that the key gives the range of each chunk."""
     after = NIL
     while True:
         rows = await session.rows(
-            f"""SELECT {HOLD_COLUMNS} FROM holds WHERE shard={shard:d}
-            AND state={HoldState.AUTHORIZED:d} AND hold_id>{literal(after)}
-            ORDER BY hold_id LIMIT {ROWS_CHUNK:d}"""
+            f"""SELECT {HOLD_COLUMNS} FROM holds WHERE shard={shard:d} AND state={state:d}
+            AND hold_id>{literal(after)} ORDER BY hold_id LIMIT {ROWS_CHUNK:d}"""
         )
-        found |= dict(map(hold_of, rows))
-        if len(rows) < ROWS_CHUNK:
-            return found
+        if not rows:
+            return
+        yield dict(map(hold_of, rows))
         after = rows[-1][0]
 
 

@@ -64,10 +64,10 @@ def upgrade() -> None:
     """Create the tables, then add the columns: each table in one statement, or not at all."""
     for name, columns in _TABLES.items():
         op.execute(f"CREATE TABLE IF NOT EXISTS {name}({columns}) ENGINE=InnoDB")
-    for table, columns in _COLUMNS.items():
+    for table, added in _COLUMNS.items():
         # DDL commits by itself: what an interrupted run has done is left alone.
-        if not columns.keys() & _columns_of(table):
-            parts = [f"ADD COLUMN {name} {definition}" for name, definition in columns.items()]
+        if not added.keys() & _columns_of(table):
+            parts = [f"ADD COLUMN {name} {definition}" for name, definition in added.items()]
             if table == "accounts":
                 parts.append(f"ADD {_OWNER_KEY}")
             op.execute(f"ALTER TABLE {table} {', '.join(parts)}")
@@ -75,9 +75,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take everything back: the records keep it all, a rebuilt ledger finds it there."""
-    for table, columns in _COLUMNS.items():
-        if columns.keys() & _columns_of(table):
-            parts = [f"DROP COLUMN {name}" for name in columns]
+    for table, added in _COLUMNS.items():
+        if added.keys() & _columns_of(table):
+            parts = [f"DROP COLUMN {name}" for name in added]
             if table == "accounts":
                 parts.append("DROP KEY accounts_by_owner")
             op.execute(f"ALTER TABLE {table} {', '.join(parts)}")
