@@ -13,6 +13,7 @@ from tests.ledger.test_reads import at
 from wallet.api.history import History, member
 from walletkit.errors import ServiceError
 from walletkit.ids import SystemKind, format_id, new_id
+from walletkit.money import learn
 
 
 async def test_the_wallets_history_forwards_every_filter(running: Running, filled: World) -> None:
@@ -45,6 +46,28 @@ async def test_the_wallets_history_forwards_every_filter(running: Running, fille
         "INVALID_FIELD",
         {"field": "account_id"},
     )
+
+
+async def test_the_assets_of_a_page_are_made_sure_of_before_it_is_written(
+    running: Running,
+) -> None:
+    """A process learns an asset that another one has registered; then its digits are told."""
+    shard = Shard()
+    shard.batch.asset_registrations.add(currency_code="XHIST", exponent=5)
+    ann = shard.create("XHIST")
+    shard.transfer(shard.world("XHIST"), ann, 7)
+    shard.commit()
+    await running.take(shard)
+    asked: list[str] = []
+
+    async def make_sure_of(currencies: set[str]) -> None:
+        asked.extend(currencies)
+        learn("XHIST", 5)
+
+    request = wallet_api.ListTransactionsRequest(wallet_id=format_id(ann))
+    page = await History(running.channel).list(request, 5, make_sure_of)
+    assert asked == ["XHIST"]
+    assert [one.transaction.exponent for one in page.transactions] == [5]
 
 
 async def test_a_family_is_told_oldest_first(running: Running, filled: World) -> None:

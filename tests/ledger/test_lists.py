@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from typing import ClassVar
 
 import grpc.aio
 import pytest
@@ -9,6 +10,11 @@ import pytest
 from guilder.ledger.v1 import ledger_service_pb2 as api
 from guilder.type.v1.position_pb2 import Position
 from ledger.api import lists
+from ledger.domain.label import reference_label
+from ledger.store.labels_read import having, labelled
+from ledger.store.merged import wallets_of
+from ledger.store.pool import Session
+from ledger.store.queries import Place
 from tests.ledger.listing import (
     COMPLETED,
     DEPOSIT,
@@ -25,6 +31,7 @@ from tests.ledger.running import Running, info_of, reason_of
 from tests.ledger.shards import START_US, Shard
 from tests.ledger.test_reads import at
 from walletkit.ids import format_id, new_id
+from walletkit.sql.session import Rows, open_session
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -131,6 +138,42 @@ async def test_an_account_with_too_many_wallets_is_refused(running: Running) -> 
         await page_of(running, account_id="ann")
     assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert reason_of(refused.value) == "ACCOUNT_TOO_LARGE"
+
+
+class Watched(Session):
+    """A session that remembers what it was asked."""
+
+    seen: ClassVar[list[str]] = []
+
+    async def run(self, packet: str) -> list[Rows]:
+        """Send statements."""
+        self.seen.extend(packet.split(";"))
+        return await super().run(packet)
+
+
+async def test_lists_are_read_by_their_keys(running: Running) -> None:
+    """An account's wallets, and the transactions with a label, are found without a scan."""
+    shard = Shard()
+    for number in range(300):
+        wallet = shard.create(account_id=f"account-{number}")
+        shard.transfer(shard.world(), wallet, 1).reference = b"rent-%d" % (number % 30)
+    shard.commit()
+    await running.take(shard)
+    connection = await open_session(running.url, autocommit=True, durable=False)
+    session, label = Watched(connection), reference_label(b"rent-7")
+    wallets, seq = await wallets_of(session, "account-7", 101)
+    assert (len(wallets), seq) == (1, 1)
+    places = {Place(*row[:3]) for row in await labelled(session, label, Place(0, 1, 200), 10)}
+    assert {place.n for place in places} == set(range(7, 200, 30))
+    assert await having(session, label, places | {Place(0, 1, 8)}) == places
+    keys = {"a": "accounts_by_owner", "accounts": "accounts_by_owner", "labels": "PRIMARY"}
+    for query in session.seen:
+        for plan in (await running.sql(f"EXPLAIN {query}"))[0]:
+            table, kind, key = plan[2], plan[3], plan[5]
+            if table in keys:
+                assert kind in ("ref", "range")
+                assert key == keys[table]
+    connection.close()
 
 
 async def test_both_sides_within_an_account_are_listed(running: Running) -> None:

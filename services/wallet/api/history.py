@@ -1,6 +1,7 @@
 """Lists of transactions, and families: the ledger has them, asked through its stub."""
 
 import time
+from collections.abc import Awaitable, Callable
 
 import grpc
 import grpc.aio
@@ -35,6 +36,7 @@ Member = tuple[events.Transaction, int]
 """A transaction with its state of now, and when its home recorded it, in microseconds."""
 
 Members = list[Member]
+MakeSureOf = Callable[[set[str]], Awaitable[None]]
 
 
 class History:
@@ -45,12 +47,16 @@ class History:
         self._ledger = ledger_stubs.LedgerServiceStub(channel)
 
     async def list(
-        self, request: pb.ListTransactionsRequest, time_remaining_s: float | None
+        self,
+        request: pb.ListTransactionsRequest,
+        time_remaining_s: float | None,
+        make_sure_of: MakeSureOf | None = None,
     ) -> pb.ListTransactionsResponse:
         """Return a page.
 
-        Raise ``ServiceError`` LEDGER_UNAVAILABLE, DEADLINE_EXCEEDED or what the ledger refuses:
-        INVALID_FIELD, ACCOUNT_TOO_LARGE.
+        ``make_sure_of`` is called with the page's currencies before it is written: an asset may
+        have been registered through another process. Raise ``ServiceError`` LEDGER_UNAVAILABLE,
+        DEADLINE_EXCEEDED or what the ledger refuses: INVALID_FIELD, ACCOUNT_TOO_LARGE.
         """
         question = ledger.ListTransactionsRequest(
             # The numbers are the same, by design.
@@ -62,6 +68,8 @@ class History:
             if request.HasField(field):
                 getattr(question, field).CopyFrom(getattr(request, field))
         page = await self._ask(question, time_remaining_s)
+        if make_sure_of is not None:
+            await make_sure_of(_currencies(page))
         return pb.ListTransactionsResponse(
             transactions=[_wallet_transaction(one) for one in page.transactions],
             next_page_token=page.next_page_token,
@@ -112,6 +120,10 @@ class History:
 def member(transaction: events.Transaction, create_time_us: int) -> res.Transaction:
     """Write a transaction that the ledger has, in the wallets' words."""
     return render.transaction(_stored(transaction, create_time_us))
+
+
+def _currencies(page: ledger.ListTransactionsResponse) -> set[str]:
+    return {p.currency_code for one in page.transactions for p in one.transaction.postings}
 
 
 def _timeout_s(remaining_s: float | None) -> float:
