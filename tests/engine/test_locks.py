@@ -6,8 +6,10 @@ import time
 import pytest
 from asyncmy.errors import OperationalError
 
+from tests.engine import movements as make
 from tests.engine.faulty_shard import Point
-from tests.engine.world import World, id_sql, posted, reason, stranger
+from tests.engine.world import World, account_on, id_sql, posted, reason, stranger
+from wallet.domain.outcome import AccountSet, WalletSet
 from wallet.engine import batch_run
 from walletkit.sql import session
 from walletkit.sql.session import DEADLOCK, LOCK_WAIT_TIMEOUT
@@ -107,6 +109,33 @@ async def test_a_wallet_stays_suspect_while_it_stays_locked(
         assert slowest < 0.5
         assert len(world.shards[0].errors) == timeouts
     posted((await waiting).outcome)
+    await world.check()
+
+
+async def test_an_account_with_a_locked_wallet_waits_alone(
+    world: World, short_lock_wait: None
+) -> None:
+    """The freeze of an account is parked with its one locked wallet; others go on meanwhile."""
+    await world.start()
+    account_id = account_on(0)
+    made = [await world.do(make.named(account_id, name)) for name in "ab"]
+    ids = [outcome.facts.wallet_id for outcome in made if isinstance(outcome, WalletSet)]
+    free, other = await world.wallet(0, 100), await world.wallet(0)
+    async with stranger(world.urls[0]) as run:
+        await run(f"SELECT 1 FROM balances WHERE wallet_id={id_sql(ids[1])} FOR UPDATE")
+        freezing, passing = world.queue(
+            [make.freeze_account(account_id), world.transfer(free, other)]
+        )
+        posted((await asyncio.wait_for(passing, 5)).outcome)
+        began = time.monotonic()
+        for _ in range(30):
+            posted(await world.do(world.transfer(free, other)))
+            await asyncio.sleep(0.02)
+        assert time.monotonic() - began < 2
+        assert not freezing.done()
+    frozen = (await asyncio.wait_for(freezing, 3)).outcome
+    assert isinstance(frozen, AccountSet)
+    assert frozen.wallets == 2
     await world.check()
 
 

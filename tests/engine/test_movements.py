@@ -6,7 +6,7 @@ from guilder.events.v1 import record_pb2 as pb
 from tests.engine import movements as make
 from tests.engine.world import World, account_on, posted, reason
 from wallet.domain.bound import account_owner
-from wallet.domain.commands import Limits, VelocityLimit
+from wallet.domain.commands import KeyedCommand, Limits, VelocityLimit
 from wallet.domain.kinds import (
     LIMITED,
     AccountFreeze,
@@ -290,7 +290,7 @@ async def test_replays_of_every_kind(world: World) -> None:
     original = posted(await world.do(deposit))
     authorized = make.authorize(payer, 50)
     hold = make.hold_of(await world.do(authorized))
-    commands = [
+    commands: list[KeyedCommand] = [
         deposit,
         authorized,
         make.increment(hold, 5),

@@ -9,7 +9,7 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -31,7 +31,7 @@ from wallet.domain.decide import decide
 from wallet.engine.counterparties import Counterparties
 from wallet.engine.queue import Item
 from wallet.store.faults import Fault, classify, in_doubt
-from wallet.store.needs import read_set
+from wallet.store.needs import ReadSet, read_set
 from wallet.store.shard import Shard
 from walletkit.errors import ServiceError
 
@@ -86,8 +86,9 @@ class BatchRun:
         self._on_commit = on_commit
         self._park = park
         self._suspects: dict[bytes, float] = {}
-        self._account_wallets: Mapping[str, tuple[bytes, ...]] = {}
-        """Wallets of the accounts that the batch of now changes; empty for most."""
+        self._needs = ReadSet()
+        self._account_wallets: dict[str, tuple[bytes, ...]] = {}
+        """Wallets of accounts some of which were found locked; kept as long as suspects are."""
 
     async def commit(self, items: list[Item]) -> None:
         """Answer or park every item. Raise ``ShardLostError`` when the shard is gone."""
@@ -119,8 +120,8 @@ class BatchRun:
         commands = [item.command for item in items]
         needs = read_set(commands, self._shard.local_slots)
         counterparties = await self._counterparties.look_up(needs.counterparties)
-        # Filled by the load, also by one that then waits in vain for one of these wallets.
-        self._account_wallets = needs.account_wallets
+        # The load adds the wallets of accounts, also one that then waits in vain for one of them.
+        self._needs = needs
         batch = await self._shard.load(needs)
         batch.counterparties = await self._counterparties.renew(counterparties)
         outcomes = [decide(batch, command) for command in commands]
@@ -197,6 +198,7 @@ class BatchRun:
 
     async def _park_blocked(self, items: list[Item]) -> list[Item]:
         """Park the commands whose wallets a stranger's transaction holds; return the others."""
+        self._account_wallets.update(self._needs.account_wallets)
         wallet_ids = {wallet_id for item in items for wallet_id in self._locks(item.command)}
         blocked = await self._blocked(wallet_ids)
         until = time.monotonic() + SUSPECT_S
@@ -208,6 +210,8 @@ class BatchRun:
         now = time.monotonic()
         self._suspects = {w: until for w, until in self._suspects.items() if until > now}
         asked = {w for item in items for w in self._locks(item.command) if w in self._suspects}
+        if not self._suspects:
+            self._account_wallets.clear()
         if not asked:
             return items
         blocked = await self._blocked(asked)
