@@ -1,5 +1,8 @@
 """Answer the balances: of a wallet at any time, of all books together, and what they stand for."""
 
+import asyncio
+from contextlib import nullcontext
+
 from guilder.ledger.v1 import ledger_service_pb2 as api
 from guilder.type.v1.position_pb2 import Position
 from ledger.api import convert
@@ -17,12 +20,18 @@ from walletkit.errors import ServiceError, invalid_field
 from walletkit.ids import format_id
 
 
+MAX_PAST_AT_ONCE = 2
+"""Trial balances of earlier moments that are summed up at the same time: each holds a session for
+long, and the others wait their turn within their deadlines."""
+
+
 class Balances:
     """Balances of now, of a recorded time, and of an effective time."""
 
     def __init__(self, pool: Pool, waiting: Waiting) -> None:
         self._pool = pool
         self._waiting = waiting
+        self._past = asyncio.Semaphore(MAX_PAST_AT_ONCE)
 
     async def get_balance(
         self, request: api.GetBalanceRequest, context: Context
@@ -70,7 +79,8 @@ class Balances:
         """
         shard = request.shard if request.HasField("shard") else None
         time_us = convert.moment(request, "at_time")
-        lines, positions = await trial_balance(self._pool, shard, time_us)
+        async with self._past if time_us is not None else nullcontext():
+            lines, positions = await trial_balance(self._pool, shard, time_us)
         if shard is not None and not positions:
             raise ServiceError("SHARD_NOT_FOUND", f"no record of shard {shard} has come in")
         return api.GetTrialBalanceResponse(
