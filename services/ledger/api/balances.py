@@ -19,7 +19,6 @@ from ledger.store.trial import trial_balance
 from walletkit.errors import ServiceError, invalid_field
 from walletkit.ids import format_id
 
-
 MAX_PAST_AT_ONCE = 2
 """Trial balances of earlier moments that are summed up at the same time: each holds a session for
 long, and the others wait their turn within their deadlines."""
