@@ -5,11 +5,17 @@ however large the batch is.
 """
 
 from collections.abc import Iterator, MutableMapping
-from dataclasses import fields, replace
-from typing import Any, cast
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any
 
 from wallet.domain.batch import Balance, Batch, Changes
 from wallet.domain.bound import Bound
+
+_BALANCE_PARTS = attrgetter(*[field.name for field in fields(Balance)])
+_BOUND_PARTS = attrgetter(*[field.name for field in fields(Bound)])
+_BATCH_FIELDS = tuple(field.name for field in fields(Batch))
+_CHANGES_FIELDS = tuple(field.name for field in fields(Changes))
 
 
 class _Overlay(MutableMapping[Any, Any]):
@@ -28,10 +34,18 @@ class _Overlay(MutableMapping[Any, Any]):
         if key in self._gone:
             raise KeyError(key)
         value = self._below[key]
-        if isinstance(value, Balance | Bound):
-            # These change in place; everything else in a batch is a value.
-            value = self._own[key] = replace(value)
+        # These two change in place; everything else in a batch is a value.
+        if type(value) is Balance:
+            value = self._own[key] = Balance(*_BALANCE_PARTS(value))
+        elif type(value) is Bound:
+            value = self._own[key] = Bound(*_BOUND_PARTS(value))
         return value
+
+    def get(self, key: object, default: Any = None) -> Any:  # noqa: ANN401
+        # The inherited one raises and catches for what is not there, as most keys are not.
+        if key not in self:
+            return default
+        return self[key]
 
     def __setitem__(self, key: object, value: object) -> None:
         self._own[key] = value
@@ -69,9 +83,10 @@ class Trial:
         self._overlays: list[_Overlay] = []
         self._lists: list[tuple[list[Any], int]] = []
         self._sets: list[tuple[set[Any], set[Any]]] = []
-        self.batch = replace(
-            batch, **self._overlaid(batch), changes=self._changes_upon(batch.changes)
-        )
+        parts = {name: getattr(batch, name) for name in _BATCH_FIELDS}
+        self._overlay(parts)
+        parts["changes"] = self._changes_upon(batch.changes)
+        self.batch = Batch(**parts)
 
     def keep(self) -> None:
         """Make all changes those of the batch."""
@@ -85,25 +100,21 @@ class Trial:
         for below, length in self._lists:
             del below[length:]
 
-    def _overlaid(self, whole: Batch | Changes) -> dict[str, Any]:
-        """Return overlays of all mappings of a batch or of its changes, by field."""
-        found = {}
-        for field in fields(whole):
-            value = getattr(whole, field.name)
-            if isinstance(value, dict | _Overlay):
-                overlay = _Overlay(cast("MutableMapping[Any, Any]", value))
+    def _overlay(self, parts: dict[str, Any]) -> None:
+        """Put an overlay over every mapping."""
+        for name, value in parts.items():
+            if isinstance(value, (dict, _Overlay)):
+                parts[name] = overlay = _Overlay(value)
                 self._overlays.append(overlay)
-                found[field.name] = overlay
-        return found
 
     def _changes_upon(self, changes: Changes) -> Changes:
         """Share the lists, which only grow: deciders look for what was done before."""
-        parts: dict[str, Any] = self._overlaid(changes)
-        for field in fields(changes):
-            value = getattr(changes, field.name)
+        parts = {name: getattr(changes, name) for name in _CHANGES_FIELDS}
+        self._overlay(parts)
+        for name, value in parts.items():
             if isinstance(value, list):
                 self._lists.append((value, len(value)))
             elif isinstance(value, set):
-                parts[field.name] = own = set[Any]()
+                parts[name] = own = set[Any]()
                 self._sets.append((value, own))
-        return replace(changes, **parts)
+        return Changes(**parts)
