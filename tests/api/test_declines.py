@@ -61,7 +61,7 @@ async def test_not_enough(suite: Suite, there: int) -> None:
 
 
 @pytest.mark.parametrize("there", [0, 1])
-async def test_balance_overflow(suite: Suite, there: int) -> None:
+async def test_t15_balance_overflow_is_typed(suite: Suite, there: int) -> None:
     """A wallet can't hold more than 2^63 - 1; elsewhere it is found too late, and comes back."""
     source, full = await suite.wallet(10), await suite.wallet(shard=there)
     almost = 2**63 - 5
