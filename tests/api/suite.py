@@ -25,7 +25,7 @@ from walletkit.rpc.server import OPTIONS
 from walletkit.sql.session import open_session, run_packet
 
 NOWHERE = "127.0.0.1:1"
-"""Nothing listens here: the ledger is down for all tests of this rung."""
+"""Nothing listens here: the ledger is down for nearly all tests of this rung."""
 TIMEOUT_S = 20
 
 
@@ -193,7 +193,11 @@ def money(amount: int, currency: str = "EUR") -> Money:
 
 @asynccontextmanager
 async def running(
-    urls: Sequence[str], *, queue_limit: int = 10_000, leg_wait_s: float = 1.0
+    urls: Sequence[str],
+    *,
+    queue_limit: int = 10_000,
+    leg_wait_s: float = 1.0,
+    ledger_address: str = NOWHERE,
 ) -> AsyncIterator[Suite]:
     """Run the service, as wiring.py puts it together, for the time of the block."""
     router = Router(
@@ -205,7 +209,7 @@ async def running(
     await router.start()
     server = grpc.aio.server(interceptors=(StatusInterceptor(),), options=OPTIONS)
     async with (
-        grpc.aio.insecure_channel(NOWHERE) as ledger,
+        grpc.aio.insecure_channel(ledger_address) as ledger,
         grpc.aio.insecure_channel(f"127.0.0.1:{_serve(server, router, ledger)}") as channel,
     ):
         await server.start()

@@ -7,6 +7,7 @@ import pytest
 from tests.api.failures import declined, failure_of, invalid
 from tests.api.suite import Suite, money
 from wallet.store import queries
+from wallet.store.shard import Shard
 from walletkit import money as currencies
 
 
@@ -101,7 +102,7 @@ async def test_t16_currency_of_nobody(suite: Suite, monkeypatch: pytest.MonkeyPa
     asked = []
     real = queries.assets
 
-    async def counted(shard: queries.Shard) -> dict[str, int]:
+    async def counted(shard: Shard) -> dict[str, int]:
         asked.append(code)
         return await real(shard)
 

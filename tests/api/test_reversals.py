@@ -150,12 +150,14 @@ async def test_reversal_of_what_was_returned(suite: Suite) -> None:
     """What went back by itself can't be sent back again."""
     payer, payee = await suite.wallet(100), await suite.wallet(shard=1)
     row = f"wallet_id=x'{parse_id(payee).hex()}'"
+    original: res.Transaction | None = None
     for _ in range(20):
         await suite.transfer(payer, payee, 1)
         await books.ask(suite.urls[1], f"UPDATE balances SET status=3 WHERE {row}")
         try:
             original = (await suite.transfer(payer, payee, 9)).transaction
         except grpc.aio.AioRpcError:
+            # The last look at the payee was too long ago to be believed.
             original = None
         await books.settled(suite.urls)
         await books.ask(suite.urls[1], f"UPDATE balances SET status=1 WHERE {row}")

@@ -1,5 +1,6 @@
 """Carry out batches: transfers, commands each for itself, and commands all or none. No SQL here."""
 
+import asyncio
 from collections.abc import Sequence
 
 from google.protobuf.message import Message
@@ -82,10 +83,7 @@ class Batches:
         key = form.key(request.idempotency_key)
         form.done()
         names = [_name_of(place, one) for place, one in enumerate(request.commands)]
-        commands = [
-            await self._part(place, name, getattr(one, name))
-            for place, (name, one) in enumerate(zip(names, request.commands, strict=True))
-        ]
+        commands = await self._parts(names, request.commands)
         self._check_shard(commands)
         atomic = _atomic(commands, key)
         verbs = [IN_BATCHES[name] for name in names]
@@ -94,15 +92,37 @@ class Batches:
             results=[_result(name, reply) for name, reply in zip(names, replies, strict=True)]
         )
 
-    async def _part(self, place: int, name: str, part: Message) -> SingleCommand:
+    async def _parts(
+        self, names: Sequence[str], commands: Sequence[pb.BatchCommand]
+    ) -> list[SingleCommand]:
+        """Read the commands of an atomic batch; what they name is read side by side.
+
+        Raise ``ServiceError`` for the first that is at fault.
+        """
+        found = await asyncio.gather(
+            *[
+                self._part(place, name, getattr(one, name))
+                for place, (name, one) in enumerate(zip(names, commands, strict=True))
+            ]
+        )
+        parts = []
+        for one in found:
+            if isinstance(one, ServiceError):
+                raise one
+            parts.append(one)
+        return parts
+
+    async def _part(self, place: int, name: str, part: Message) -> SingleCommand | ServiceError:
         """Read one command of an atomic batch; its faults are told by its place."""
         prefix = f"commands[{place}].{name}"
         if part.validate_only:  # type: ignore[attr-defined]  # each has the field
-            raise invalid_field(f"{prefix}.validate_only", value=True, rule="is the batch's to say")
+            return invalid_field(
+                f"{prefix}.validate_only", value=True, rule="is the batch's to say"
+            )
         try:
             return await self._names.read(IN_BATCHES[name].parse, part, part=True)
         except ServiceError as error:
-            raise _placed(error, prefix, place) from None
+            return _placed(error, prefix, place)
 
     def _check_shard(self, commands: Sequence[SingleCommand]) -> None:
         """Refuse what lies on another shard than the first command; slots may differ."""

@@ -157,20 +157,25 @@ class Carrier:
         return posted._replace(state=await self.landed_state(command.ref, command.destination))
 
     async def _read_all(self, asked: Sequence[Asked]) -> list[SingleCommand | ServiceError]:
+        """Read all requests; what some of them name is read side by side."""
         commands: list[SingleCommand | ServiceError] = []
         for one in asked:
             try:
                 commands.append(one.verb.parse(one.request, Form(self._names.known)))
             except ServiceError as error:
                 commands.append(error)
-        for place, command in enumerate(commands):
-            if isinstance(command, UnresolvedError):
-                one = asked[place]
-                try:
-                    commands[place] = await self._names.read(one.verb.parse, one.request)
-                except ServiceError as error:
-                    commands[place] = error
+        unresolved = [n for n, one in enumerate(commands) if isinstance(one, UnresolvedError)]
+        if unresolved:
+            found = await asyncio.gather(*[self._read(asked[place]) for place in unresolved])
+            for place, command in zip(unresolved, found, strict=True):
+                commands[place] = command
         return commands
+
+    async def _read(self, one: Asked) -> SingleCommand | ServiceError:
+        try:
+            return await self._names.read(one.verb.parse, one.request)
+        except ServiceError as error:
+            return error
 
     def _queue(
         self, command: SingleCommand | ServiceError, deadline: float

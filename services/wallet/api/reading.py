@@ -11,7 +11,7 @@ from guilder.wallet.v1 import wallet_service_pb2 as pb
 from wallet.api import fields, render
 from wallet.api.carry import Carrier
 from wallet.api.form import Form
-from wallet.api.history import History, member
+from wallet.api.history import MAX_FAMILY, History, member
 from wallet.api.names import Names, transaction_not_found
 from wallet.domain.commands import Limits
 from wallet.domain.kinds import HoldState, TransactionState
@@ -25,8 +25,6 @@ from walletkit.ids import NIL, format_id, is_system, slot_of_account
 from walletkit.money import EXPONENTS
 from walletkit.rpc import pages
 
-MAX_FAMILY = 1_000
-"""Transactions of a family that are shown: the oldest."""
 _NEWEST = b"\xff" * len(NIL)
 _LISTED_BY = ("wallet_id", "account_id", "reference", "metadata_key")
 
