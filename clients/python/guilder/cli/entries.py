@@ -17,8 +17,6 @@ app = typer.Typer()
 
 _NUMBERS = ("debit", "credit", "balance")
 _COLUMNS = ("time (UTC)", "transaction", "counterparty", *_NUMBERS)
-_WIDTHS = (23, 36, 36, 12, 12, 12)
-"""So that the tables of a long statement, one a part, stand below each other."""
 
 
 @command(app)
@@ -70,8 +68,6 @@ def line_table(title: str) -> Table:
     """Return an empty table of lines; without a title it goes on below another one."""
     made = table(title, *_COLUMNS, right=_NUMBERS)
     made.show_header = bool(title)
-    for column, width in zip(made.columns, _WIDTHS, strict=True):
-        column.min_width = width
     return made
 
 

@@ -39,8 +39,9 @@ def show_reply(reply: Message, *, dry_run: bool = False) -> None:
             for item in value if field.is_repeated else [value]:
                 if type(item) in TABLES:
                     found.setdefault(type(item), []).append(item)
+    moved = Transaction in found or Hold in found
     for kind, items in found.items():
-        show_items(items, "Balance after it" if kind is Balance and len(found) > 1 else "")
+        show_items(items, "Balance after it" if kind is Balance and moved else "")
     if dry_run:
         console().print("Dry run: nothing was changed.", style="yellow")
     elif getattr(reply, "replayed", False):

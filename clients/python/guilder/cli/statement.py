@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Annotated, Literal
 
 import typer
+from rich.table import Table
 
 from guilder.cli.declare import Call, command
 from guilder.cli.entries import add_balance, add_line, line_table
@@ -16,10 +17,12 @@ from guilder.ledger.v1.ledger_service_pb2 import (
     StatementBasis,
     StatementFooter,
     StatementHeader,
-    StatementLines,
 )
 
 app = typer.Typer()
+
+MAX_ROWS = 1_000
+"""Of one table: a longer statement is printed as several."""
 
 _BASES = {
     "recorded": StatementBasis.STATEMENT_BASIS_RECORDED,
@@ -71,33 +74,27 @@ async def _print_json(parts: AsyncIterator[GetStatementResponse]) -> None:
 
 
 async def _print_tables(parts: AsyncIterator[GetStatementResponse]) -> None:
-    """Print a table a part: a long statement needs no memory."""
-    header = StatementHeader()
-    title = ""
+    """Print a table; of a long statement one after another, so that it needs no memory."""
+    header, made = StatementHeader(), line_table("")
     async for part in parts:
         if part.HasField("header"):
             header = part.header
-            title = f"Statement of {header.wallet_id}, {header.currency_code}"
-            _print_lines(StatementLines(), header, title)
+            made = line_table(f"Statement of {header.wallet_id}, {header.currency_code}")
+            opening = money(int(header.opening_minor), header.currency_code, header.exponent)
+            add_balance(made, "opening balance", opening)
         elif part.HasField("lines"):
-            _print_lines(part.lines, header, "")
+            if made.row_count >= MAX_ROWS:
+                console().print(made)
+                made = line_table("")
+            for line in part.lines.lines:
+                add_line(made, line.entry, line.balance_minor, header.exponent)
         else:
-            _print_footer(part.footer, header)
+            _add_footer(made, part.footer, header)
+            console().print(made)
 
 
-def _print_lines(lines: StatementLines, header: StatementHeader, title: str) -> None:
-    made = line_table(title)
-    if title:
-        opening = money(int(header.opening_minor), header.currency_code, header.exponent)
-        add_balance(made, "opening balance", opening)
-    for line in lines.lines:
-        add_line(made, line.entry, line.balance_minor, header.exponent)
-    console().print(made)
-
-
-def _print_footer(footer: StatementFooter, header: StatementHeader) -> None:
+def _add_footer(made: Table, footer: StatementFooter, header: StatementHeader) -> None:
     amounts = (footer.debit_minor, footer.credit_minor, footer.closing_minor)
     shown = [money(int(each), header.currency_code, header.exponent) for each in amounts]
-    made = line_table("")
+    made.add_section()
     made.add_row("", "closing balance", f"{footer.line_count:,} entries", *shown)
-    console().print(made)

@@ -15,6 +15,9 @@ from guilder.notify.v1.notify_service_pb2 import Event
 
 app = typer.Typer()
 
+_ENUMS = ("status", "state", "accountFreeze")
+_PREFIXES = ("WALLET_STATUS_", "TRANSACTION_STATE_", "HOLD_STATE_", "FREEZE_SCOPE_")
+
 MAX_ATTEMPTS = 30
 """Failures in a row, about a minute of a notify that is away, before it gives up."""
 
@@ -103,5 +106,12 @@ def _summary(data: Mapping[str, Any], currency: str) -> list[str]:
             sign = "+" if name == "deltaMinor" and not text.startswith("-") else ""
             unit = f" {currency}" if name == "deltaMinor" else ""
             words.append(f"{label}{sign}{text}{unit}")
-    named = ("status", "state", "accountFreeze", "reference")
-    return words + [str(data[name]) for name in named if data.get(name)]
+    words += [_word(str(data[name])) for name in _ENUMS if data.get(name)]
+    return words + [str(data[name]) for name in ("alias", "reference") if data.get(name)]
+
+
+def _word(value: str) -> str:
+    """Write ``WALLET_STATUS_DEBITS_FROZEN`` and the like as people say it."""
+    for prefix in _PREFIXES:
+        value = value.removeprefix(prefix)
+    return value.replace("_", " ").lower()

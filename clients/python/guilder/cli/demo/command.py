@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from guilder.cli.demo.payment import pay
 from guilder.cli.demo.receiver import Delivery
 from guilder.cli.demo.webhook import EVENTS, deliver, is_complete
 from guilder.cli.entries import fetch_entries, show_entries
@@ -37,7 +38,7 @@ def demo(
         typer.Option("--file", exists=True, dir_okay=False, help="The file to import."),
     ] = Path("examples/payroll.csv"),
 ) -> None:
-    """Import a payroll, look at balances, a statement and a webhook, and prove the books.
+    """Import a payroll, look at what became of it, pay by hold and refund, and prove the books.
 
     Run it again: its keys come from the file, so no money moves twice, and the balances keep their
     fingerprint. Ctrl-C at any moment, then again, ends at the same balances too.
@@ -65,11 +66,13 @@ async def show(guilder: Guilder, sheet: Sheet, name: str) -> bool:
     caught_up = await _show_statement(guilder, sheet, wallet_ids)
     out.rule("4. A webhook", align="left")
     delivered = await _show_webhook(guilder)
-    out.rule("5. Speed", align="left")
+    out.rule("5. Reserve, capture, refund, exchange, and a limit", align="left")
+    paid = await pay(guilder)
+    out.rule("6. Speed", align="left")
     _show_speed(report)
-    out.rule("6. guilder verify", align="left")
+    out.rule("7. guilder verify", align="left")
     proved = await prove(guilder, LEDGER_SECONDS)
-    return report.ok and caught_up and delivered and proved
+    return report.ok and caught_up and delivered and paid and proved
 
 
 def fingerprint(balances: Mapping[str, Balance]) -> str:
