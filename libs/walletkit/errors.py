@@ -112,7 +112,8 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             Code.FAILED_PRECONDITION, "The available balance does not cover the amount."
         ),
         "BALANCE_OVERFLOW": Entry(
-            Code.FAILED_PRECONDITION, "The balance would exceed 2^63 - 1 minor units."
+            Code.FAILED_PRECONDITION,
+            "Balance and credit line would exceed 2^63 - 1 minor units, or a hold 10^15.",
         ),
         "ACCOUNT_FROZEN": Entry(
             Code.FAILED_PRECONDITION, "The account is frozen, and its wallets with it."

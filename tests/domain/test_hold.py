@@ -28,7 +28,7 @@ from wallet.domain.kinds import LIMITED, AccountFreeze, HoldChangeKind, HoldStat
 from wallet.domain.outcome import BalanceAfter, Expired, Hold, HoldSet, Posted
 from walletkit.errors import ServiceError
 from walletkit.ids import format_id
-from walletkit.money import MAX_BALANCE_MINOR
+from walletkit.money import MAX_AMOUNT_MINOR
 
 W, B, FAR = make_id(HERE, 1), make_id(HERE, 2), make_id(THERE, 3)
 LATER_US = NOW_US + 1000
@@ -134,11 +134,11 @@ def test_increment_reserves_more() -> None:
     assert kinds == [HoldChangeKind.AUTHORIZED, HoldChangeKind.INCREMENTED]
 
 
-def test_hold_stays_within_64_bits() -> None:
-    """All that was ever authorized under a hold is counted, so it has an end."""
+def test_all_of_a_hold_fits_one_capture() -> None:
+    """Increments end at the largest amount: without an amount, a capture takes all of it."""
     batch = batch_with(100)
     hold = held(batch, 30)
-    most = MAX_BALANCE_MINOR
+    most = MAX_AMOUNT_MINOR
     batch.holds[hold.hold_id] = hold._replace(authorized=most - 5, captured=most - 35)
     assert declined(batch, increment(hold.hold_id, W, 6)).reason == "BALANCE_OVERFLOW"
     assert done(batch, increment(hold.hold_id, W, 5, key="2")).hold.authorized == most

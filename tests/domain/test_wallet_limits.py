@@ -20,6 +20,7 @@ from wallet.domain.kinds import ACCOUNT_LIMITED, LIMITED, WalletChangeKind, Wall
 from wallet.domain.outcome import BalanceAfter, Posted, WalletSet
 from walletkit.errors import ServiceError
 from walletkit.ids import format_id
+from walletkit.money import MAX_BALANCE_MINOR
 
 W = make_id(HERE, 1)
 FULL = Limits(40, 0, 5000, 600, 15, velocity(DEBITS, 100, 3).velocity)
@@ -119,3 +120,13 @@ def test_a_refused_command_uses_nothing() -> None:
     assert isinstance(decide(batch, withdrawal(W, 11, key="1")), ServiceError)
     assert batch.changes.bounds == {}
     assert isinstance(decide(batch, withdrawal(W, 10, key="2")), Posted)
+
+
+def test_posted_and_credit_line_fit_64_bits() -> None:
+    """What can be spent is a 64-bit integer, so neither a line nor a credit takes it beyond."""
+    batch = make_batch({W: balance(MAX_BALANCE_MINOR - 10)})
+    refusal = decide(batch, limit(W, Limits(overdraft=11)))
+    assert isinstance(refusal, ServiceError)
+    assert refusal.reason == "BALANCE_OVERFLOW"
+    changed(batch, limit(W, Limits(overdraft=10), key="2"))
+    assert not batch.balances[W].has_room(1)

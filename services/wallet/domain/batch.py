@@ -22,6 +22,7 @@ from wallet.domain.kinds import (
 )
 from wallet.domain.outcome import BalanceAfter, Hold, KeyedOutcome, WalletFacts
 from walletkit.ids import SystemKind, system_wallet_id
+from walletkit.money import MAX_BALANCE_MINOR
 
 
 @dataclass(slots=True)
@@ -41,6 +42,10 @@ class Balance:
     def available(self) -> int:
         """What can be spent."""
         return self.posted - self.held + self.overdraft_limit
+
+    def has_room(self, amount: int) -> bool:
+        """Tell whether a credit fits: posted and the credit line together stay within 64 bits."""
+        return self.posted + self.overdraft_limit + amount <= MAX_BALANCE_MINOR
 
     def after(self) -> BalanceAfter:
         """Return the balance of now as a value."""

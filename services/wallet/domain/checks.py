@@ -7,10 +7,9 @@ then funds; of each the debited wallet before the credited one.
 from wallet.domain.batch import Balance, Batch, Counterparty, NoCounterparty
 from wallet.domain.kinds import ANY_VERSION, WalletStatus
 from wallet.domain.limits import refuse_credit, refuse_debit
-from wallet.domain.wallet import not_found, refuse_move
+from wallet.domain.wallet import not_found, overflow, refuse_move
 from walletkit.errors import ServiceError
 from walletkit.ids import format_id
-from walletkit.money import MAX_BALANCE_MINOR
 
 _ACTIVE = WalletStatus.ACTIVE
 
@@ -87,14 +86,7 @@ def check_credit(
         return None
     if wallet.flags and (refusal := refuse_credit(batch, wallet_id, wallet, amount)) is not None:
         return refusal
-    if wallet.posted + amount <= MAX_BALANCE_MINOR:
-        return None
-    shown = format_id(wallet_id)
-    return ServiceError(
-        "BALANCE_OVERFLOW",
-        f"wallet {shown} can't hold more than {MAX_BALANCE_MINOR} minor units",
-        {"wallet_id": shown, "limit_minor": str(MAX_BALANCE_MINOR)},
-    )
+    return None if wallet.has_room(amount) else overflow(wallet_id)
 
 
 def check_funds(wallet_id: bytes, available: int, amount: int) -> ServiceError | None:

@@ -29,7 +29,7 @@ from wallet.domain.wallet import not_found, refuse_move
 from walletkit.clock import DAY_US
 from walletkit.errors import ServiceError
 from walletkit.ids import NIL, format_id
-from walletkit.money import MAX_BALANCE_MINOR
+from walletkit.money import MAX_AMOUNT_MINOR
 
 DEFAULT_SPAN_US = 7 * DAY_US
 """How long a hold lasts that says nothing else."""
@@ -242,12 +242,15 @@ def _check_expire_time(asked_us: int, before_us: int, now_us: int) -> ServiceErr
 
 
 def _check_size(hold: Hold, amount: int) -> ServiceError | None:
-    """Refuse to authorize more, all increments together, than fits 64 bits."""
-    if hold.authorized + amount <= MAX_BALANCE_MINOR:
+    """Refuse to authorize more, all increments together, than one posting may move.
+
+    All that is open can be captured at once.
+    """
+    if hold.authorized + amount <= MAX_AMOUNT_MINOR:
         return None
     shown = format_id(hold.hold_id)
     return ServiceError(
         "BALANCE_OVERFLOW",
-        f"hold {shown} can't come to more than {MAX_BALANCE_MINOR} minor units",
-        {"hold_id": shown, "limit_minor": str(MAX_BALANCE_MINOR)},
+        f"hold {shown} can't come to more than {MAX_AMOUNT_MINOR} minor units",
+        {"hold_id": shown, "limit_minor": str(MAX_AMOUNT_MINOR)},
     )

@@ -13,7 +13,6 @@ from wallet.domain.kinds import RETURN_LEG, LegResult, TransactionState, WalletS
 from wallet.domain.limits import refuse_credit
 from wallet.domain.outcome import Closed, Landed
 from walletkit.ids import SystemKind, is_system
-from walletkit.money import MAX_BALANCE_MINOR
 
 
 def decide_landing(batch: Batch, command: LandLeg) -> Landed:
@@ -85,7 +84,7 @@ def _can_take(batch: Batch, intent: Intent) -> bool:
         wallet is not None
         and wallet.status != WalletStatus.CLOSED
         and wallet.currency == intent.currency
-        and wallet.posted + intent.amount <= MAX_BALANCE_MINOR
+        and wallet.has_room(intent.amount)
         and (
             returns
             or not wallet.flags

@@ -20,7 +20,6 @@ from wallet.domain.outcome import Posted
 from wallet.domain.wallet import not_found
 from walletkit.errors import ServiceError
 from walletkit.ids import NIL, SystemKind
-from walletkit.money import MAX_BALANCE_MINOR
 
 _FIRST_LEG = 0
 _ACTIVE = WalletStatus.ACTIVE
@@ -93,9 +92,7 @@ def _check_amount(
         refusal = check_debit(batch, command.source, source, amount)
         if refusal is not None:
             return refusal
-    if isinstance(destination, Balance) and (
-        destination.flags or destination.posted + amount > MAX_BALANCE_MINOR
-    ):
+    if isinstance(destination, Balance) and (destination.flags or not destination.has_room(amount)):
         refusal = check_credit(batch, command.destination, destination, amount)
         if refusal is not None:
             return refusal

@@ -27,6 +27,7 @@ from wallet.domain.kinds import (
 from wallet.domain.outcome import WalletSet, facts_of
 from walletkit.errors import ServiceError
 from walletkit.ids import format_id
+from walletkit.money import MAX_BALANCE_MINOR
 
 _FIRST_VERSION = 1
 
@@ -43,6 +44,16 @@ def not_found(wallet_id: bytes) -> ServiceError:
     """Say that no wallet has this id."""
     shown = format_id(wallet_id)
     return ServiceError("WALLET_NOT_FOUND", f"no wallet {shown}", {"wallet_id": shown})
+
+
+def overflow(wallet_id: bytes) -> ServiceError:
+    """Say that posted and the credit line together would not fit 64 bits."""
+    shown = format_id(wallet_id)
+    return ServiceError(
+        "BALANCE_OVERFLOW",
+        f"wallet {shown} can't hold more than {MAX_BALANCE_MINOR} minor units with its line",
+        {"wallet_id": shown, "limit_minor": str(MAX_BALANCE_MINOR)},
+    )
 
 
 def refuse_move(
@@ -277,6 +288,8 @@ def _refuse_version(wallet_id: bytes, balance: Balance, expected: int) -> Servic
 
 def _refuse_overdraft(wallet_id: bytes, balance: Balance, overdraft: int) -> ServiceError | None:
     used = balance.held - balance.posted
+    if balance.posted + overdraft > MAX_BALANCE_MINOR:
+        return overflow(wallet_id)
     if overdraft >= used:
         return None
     shown = format_id(wallet_id)
