@@ -74,7 +74,7 @@ async def balance(
 
     def show() -> None:
         made = table("Balance in the books", "wallet", "currency", "posted", "version")
-        posted = money(int(reply.posted_minor), reply.currency_code, reply.exponent)
+        posted = money(int(reply.posted_minor or 0), reply.currency_code, reply.exponent)
         made.add_row(reply.wallet_id, reply.currency_code, posted, str(reply.version))
         console().print(made)
 

@@ -24,7 +24,7 @@ from guilder.client import (
     transfer_request,
     withdraw_request,
 )
-from guilder.wallet.v1.resources_pb2 import Balance
+from guilder.wallet.v1.resources_pb2 import Balance, Wallet
 
 T = TypeVar("T")
 
@@ -131,13 +131,29 @@ async def _create(guilder: Guilder, row: Row) -> tuple[Step, Projected | None]:
             validate_only=True,
         )
         if reply.replayed:
-            balance = await guilder.wallet.get_balance(reply.wallet.wallet_id)
-            return Step(row, OK, replayed=True), _projected(balance)
+            there = await _find(guilder, reply.wallet)
+            return Step(row, OK, replayed=True), there and _projected(there)
     except UnavailableError:
         raise
     except GuilderError as error:
         return Step(row, error.reason, message=error.message), None
     return Step(row, OK), Projected("", row.currency, reply.wallet.exponent, 0, 0, 0)
+
+
+async def _find(guilder: Guilder, wanted: Wallet) -> Balance | None:
+    """Return the balance of now of a wallet that an earlier run created.
+
+    A dry run tells no id: the wallet is the one of its account that was made at that moment, and
+    where several were, the one that was made with the row's label.
+    """
+    found = [
+        wallet
+        async for wallet in guilder.wallet.list_wallets(wanted.account_id)
+        if wallet.create_time == wanted.create_time and wallet.currency_code == wanted.currency_code
+    ]
+    if len(found) > 1:
+        found = [wallet for wallet in found if wallet.metadata == wanted.metadata]
+    return await guilder.wallet.get_balance(found[0].wallet_id) if found else None
 
 
 def _known(row: Row, wallets: dict[str, Projected]) -> bool:
