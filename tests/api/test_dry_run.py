@@ -9,7 +9,10 @@ from guilder.type.v1.position_pb2 import Position
 from guilder.wallet.v1 import wallet_service_pb2 as pb
 from tests.api import books
 from tests.api.failures import declined, failure_of, of_result
-from tests.api.suite import TIMEOUT_S, Suite, money
+from tests.api.suite import TIMEOUT_S, Suite, money, running
+from wallet.engine import router
+
+DEAD = "mysql://root@127.0.0.1:1/nothing"
 
 Calls = list[tuple[str, dict[str, Any]]]
 
@@ -192,3 +195,35 @@ async def test_batch_of_commands(suite: Suite, *, atomic: bool) -> None:
             suite.do("BatchExecute", commands=commands, atomic=True, validate_only=True)
         )
         assert (failure.reason, failure.metadata["failed_index"]) == ("INSUFFICIENT_FUNDS", "2")
+
+
+async def test_shard_that_is_down(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names, holds, originals and trials of a dead shard are UNAVAILABLE, the others are not."""
+    one, far = await suite.wallet(100), await suite.wallet(100, shard=1)
+    account = suite.account(1)
+    hold = (await suite.authorize(far, 1)).hold_id
+    made = (await suite.withdraw(far, 1)).transaction.transaction_id
+    monkeypatch.setattr(router, "START_WAIT_S", 0.5)
+    async with running((suite.urls[0], DEAD)) as half:
+        before = await books.rows_of(suite.urls)
+        for call in (
+            half.deposit(f"alias:{account}/a", 1),
+            half.do("GetHold", hold_id=hold),
+            half.do("CaptureHold", hold_id=hold),
+            half.do("ReverseTransaction", transaction_id=made),
+            half.withdraw(far, 1, validate_only=True),
+            half.transfer(one, far, 1, validate_only=True),
+        ):
+            failure = await failure_of(call)
+            assert (failure.code, failure.reason) == ("UNAVAILABLE", "SHARD_UNAVAILABLE")
+        transfers = [
+            half.transfer_request(far, one, 1, validate_only=True),
+            half.transfer_request(one, one[:-1] + "x", 1),
+            half.transfer_request(far, one, 1),
+        ]
+        results = (await half.do("BatchTransfer", transfers=transfers)).results
+        reasons = [of_result(result).reason for result in results]
+        assert reasons == ["SHARD_UNAVAILABLE", "INVALID_FIELD", "SHARD_UNAVAILABLE"]
+        assert await books.rows_of(suite.urls) == before
+        reply = await half.withdraw(one, 1, validate_only=True)
+        assert reply.balance.posted_minor == 99

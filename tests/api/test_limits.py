@@ -191,6 +191,7 @@ async def test_limits_replay(suite: Suite) -> None:
         ({"velocity": [velocity(0, DEBITS, 1)]}, "velocity[0].window"),
         ({"velocity": [velocity(9, DEBITS, 1)]}, "velocity[0].window"),
         ({"velocity": [velocity(DAY, 0, 1)]}, "velocity[0].basis"),
+        ({"velocity": [velocity(DAY, NET, -1), velocity(9, NET, 1)]}, "velocity[1].window"),
         ({"velocity": [velocity(DAY, DEBITS)]}, "velocity[0].max_amount_minor"),
         ({"velocity": [velocity(DAY, NET, 1, 1)]}, "velocity[0].max_count"),
         ({"velocity": [velocity(DAY, DEBITS, 1), velocity(DAY, DEBITS, 2)]}, "velocity[1]"),

@@ -135,6 +135,10 @@ async def test_expected_versions(suite: Suite) -> None:
     call = suite.do("PostTransaction", postings=lines, expected_versions=versions)
     assert await failure_of(call) == stale(witness, 1, 9)
     versions[witness] = 1
+    far = await suite.wallet(shard=1)
+    beyond = {"expected_versions": {far: 1}}
+    call = suite.do("PostTransaction", postings=lines, **beyond)
+    assert await failure_of(call) == invalid("expected_versions")
     await suite.do("PostTransaction", postings=lines, expected_versions=versions)
 
 

@@ -23,7 +23,7 @@ from wallet.domain.outcome import Posted
 from wallet.domain.reversal import already_reversed, check_landed, note_reversed
 from wallet.domain.trial import Trial
 from wallet.domain.wallet import not_found
-from walletkit.errors import ServiceError
+from walletkit.errors import ServiceError, invalid_field
 from walletkit.ids import NIL, SystemKind, format_id, is_system, slot_of, system_wallet_id
 
 _NAMEABLE = frozenset({SystemKind.WORLD, SystemKind.FEES, SystemKind.EXCHANGE})
@@ -157,10 +157,13 @@ def _check_wallets(
             return refusal
     for wallet_id, expected in command.expected_versions:
         wallet = wallets[wallet_id]
-        if isinstance(wallet, Balance):
-            refusal = check_version(wallet_id, wallet.version, expected)
-            if refusal is not None:
-                return refusal
+        if not isinstance(wallet, Balance):
+            # What can't be checked under a lock must not pass as if it had been.
+            rule = "must name wallets of the home shard"
+            return invalid_field("expected_versions", format_id(wallet_id), rule)
+        refusal = check_version(wallet_id, wallet.version, expected)
+        if refusal is not None:
+            return refusal
     return None
 
 

@@ -70,15 +70,18 @@ def set_account_limits(request: pb.SetAccountLimitsRequest, form: Form) -> SetAc
 
 
 def _velocity(given: Sequence[res.VelocityLimit], form: Form) -> tuple[VelocityLimit, ...]:
-    """Read velocity limits in the caller's order; what has no window or basis is left out."""
+    """Read velocity limits in the caller's order.
+
+    None where one has no window or basis: the others would be told by wrong places.
+    """
     found = []
     for place, one in enumerate(given):
         field = f"limits.velocity[{place}]"
         window = form.read(fields.one_of, VelocityWindow, f"{field}.window", one.window)
         basis = form.read(fields.one_of, VelocityBasis, f"{field}.basis", one.basis)
-        if window and basis:
-            found.append(VelocityLimit(window, basis, one.max_amount_minor, one.max_count))
-    return tuple(found)
+        found.append(VelocityLimit(window, basis, one.max_amount_minor, one.max_count))
+    whole = all(limit.window and limit.basis for limit in found)
+    return tuple(found) if whole else ()
 
 
 def _checked(limits: Limits, violations: Sequence[Violation], form: Form) -> Limits:
