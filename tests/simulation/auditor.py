@@ -1,113 +1,120 @@
 """Judge every answer of a simulation by what the shards' records tell.
 
 Shares no code with the wallet service: the records are replayed in order, key by key, so that each
-decline is judged by the balance of its very moment, and each success by its very record.
+decline is judged by how things were at its very moment, and each success by its very record.
 """
 
 import hashlib
+import struct
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from uuid import UUID
 
-from guilder.events.v1 import record_pb2 as events
+from tests.simulation import hold_rules, rows, successes
 from tests.simulation.books import ShardBooks
-from tests.simulation.clients import final
-from tests.simulation.orders import DOUBTFUL, TRANSIENT, Order, Reply
+from tests.simulation.declines import Declines
+from tests.simulation.known import Known
+from tests.simulation.order import DOUBTFUL, Order, Reply
+from tests.simulation.replay import ACCOUNTS, Decision, Replay
 
-ACTIVE, FROZEN, CLOSED = 1, 2, 3
-NOT_KEPT = {"WALLET_NOT_FOUND"}
-MOVEMENTS = ("Transfer", "Deposit", "Withdraw")
-
-
-@dataclass(slots=True)
-class Decision:
-    """What the records keep of one key."""
-
-    shard: int
-    seq: int
-    ref: bytes
-    transaction: events.Transaction | None
-    lowest: dict[bytes, int]
-    """Posted balances at this key, before and with all credits that came in the same record."""
-    highest: dict[bytes, int]
+NOT_KEPT = {
+    "WALLET_NOT_FOUND",
+    "HOLD_NOT_FOUND",
+    "TRANSACTION_NOT_FOUND",
+    "ACCOUNT_NOT_FOUND",
+    "TRANSACTION_NOT_REVERSIBLE",
+}
+REUSED = "IDEMPOTENCY_KEY_REUSED"
 
 
 @dataclass(slots=True)
 class Auditor:
-    """The records of all shards, by key, reference and wallet."""
+    """The records of all shards, by key and reference."""
 
     shards: Sequence[ShardBooks]
+    orders: dict[bytes, Order] = field(default_factory=dict)
     decisions: dict[bytes, Decision] = field(default_factory=dict)
-    made: dict[str, list[Decision]] = field(default_factory=lambda: defaultdict(list))
-    statuses: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    currencies: dict[str, str] = field(default_factory=dict)
+    made: dict[str, int] = field(default_factory=Counter)
+    wallets: dict[str, Known] = field(default_factory=dict)
+    statuses: dict[str, set[tuple[int, int]]] = field(default_factory=lambda: defaultdict(set))
+    replays: list[Replay] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
 
     def judge(self, orders: Sequence[Order]) -> list[str]:
-        """Return a sentence for each answer that the records contradict."""
+        """Return a sentence for each answer or record that contradicts the others."""
+        self._name(orders)
+        self._wallets()
         for shard in self.shards:
             self._replay(shard)
-        by_key: dict[tuple[str, str], list[Order]] = defaultdict(list)
         for order in orders:
-            by_key[order.scope, order.key].append(order)
             self.found += self._replies(order)
-        expected = {
-            order.key for order in orders if order.method in MOVEMENTS and order.spoils is None
-        }
-        for reference, decisions in self.made.items():
-            if len(decisions) != 1 or reference not in expected:
-                self.found.append(f"{reference} was made {len(decisions)} times")
+            self.found += self._together(order)
+        moving = [one for order in orders for one in (order, *order.parts) if one.lines]
+        expected = {order.key for order in moving if order.spoils is None}
+        for reference, count in self.made.items():
+            if count != 1 or reference not in expected:
+                self.found.append(f"{reference} was made {count} times")
+        self.found += self._reversals()
+        for replay in self.replays:
+            transactions = list(replay.books.made.values())
+            self.found += hold_rules.sum_faults(replay.holds, transactions)
+            self.found += rows.faults(replay)
         return self.found
 
-    def _replay(self, shard: ShardBooks) -> None:
-        posted: Counter[bytes] = Counter()
-        for seq, record in enumerate(shard.records, start=1):
-            made = {made.transaction_id: made for made in record.transactions}
-            credits_: Counter[bytes] = Counter()
-            for leg in record.landed_legs:
-                for posting in leg.postings:
-                    credits_[posting.destination] += posting.amount_minor
-                    credits_[posting.source] -= posting.amount_minor
-            for key in record.keys:
-                if key.key_hash in self.decisions:
-                    self.found.append(f"a key was decided twice, again in {shard.number}/{seq}")
-                highest = {wallet: posted[wallet] + credits_[wallet] for wallet in credits_}
-                decision = Decision(
-                    shard.number, seq, key.ref, made.get(key.ref), dict(posted), highest
-                )
-                self.decisions[key.key_hash] = decision
-                if decision.transaction is not None:
-                    self.made[decision.transaction.reference.decode()].append(decision)
-                    _apply(posted, decision.transaction.postings)
-            posted.update(credits_)
-            self._wallets(record.wallet_changes)
+    def _name(self, orders: Iterable[Order]) -> None:
+        """Find the order of each key; of two with one key, the one that has decided it."""
+        for order in orders:
+            key_hash = _key_hash(order)
+            known = self.orders.get(key_hash)
+            if known is None or (_decided(order) and not _decided(known)):
+                self.orders[key_hash] = order
+            for place, part in enumerate(order.parts):
+                self.orders[_part_hash(key_hash, place)] = part
 
-    def _wallets(self, changes: Iterable[events.WalletChange]) -> None:
-        for change in changes:
-            wallet = str(UUID(bytes=change.wallet_id))
-            self.statuses[wallet].add(change.status)
-            if change.currency_code:
-                self.currencies[wallet] = change.currency_code
+    def _wallets(self) -> None:
+        for record in chain.from_iterable(shard.records for shard in self.shards):
+            for change in record.wallet_changes:
+                wallet = str(UUID(bytes=change.wallet_id))
+                self.statuses[wallet].add((change.status, change.account_freeze))
+                if change.currency_code:
+                    known = Known(wallet, change.account_id, change.currency_code)
+                    self.wallets[wallet] = known
+
+    def _replay(self, shard: ShardBooks) -> None:
+        sent = {place: leg for one in self.shards for place, leg in one.opened.items()}
+        replay = Replay(shard, self.orders, sent)
+        declines = Declines(replay, self.wallets, self.statuses)
+        hashes = chain.from_iterable(record.keys for record in shard.records)
+        for key, decision in zip(hashes, replay.decisions(), strict=True):
+            if key.key_hash in self.decisions:
+                self.found.append(
+                    f"a key was decided twice, again in {shard.number}/{decision.seq}"
+                )
+            self.decisions[key.key_hash] = decision
+            self.found += declines.faults(decision)
+        for made in shard.made.values():
+            self.made[made.reference.decode()] += 1
+        self.found += replay.found
+        self.replays.append(replay)
 
     def _replies(self, order: Order) -> Iterable[str]:
         name = f"{order.method} {order.key}"
-        good = [reply for reply in order.replies if not reply.reason]
-        bad = {reply.reason for reply in order.replies if reply.reason not in {*TRANSIENT, ""}}
+        good, bad = order.good, {reply.reason for reply in order.bad}
         decision = self.decisions.get(_key_hash(order))
         if "INTERNAL" in bad or len(bad) + bool(good) > 1:
             yield f"{name} got {bad} and {len(good)} successes"
-        if not final(order):
+        if not order.final:
             yield f"{name} got no final answer"
         if order.spoils is not None:
             yield from self._spoiled(order, bad, decision)
             return
         if good:
-            yield from self._success(name, order, good, decision)
-        for reply in order.replies:
-            if reply.reason not in {*TRANSIENT, ""}:
-                yield from self._decline(name, order, reply, decision)
-        makers = [r for r in order.replies if r.reason in DOUBTFUL or _first(r)]
+            yield from self._success(name, order, decision)
+        for reason in bad:
+            yield from self._decline(name, order, reason, decision)
+        makers = [r for r in order.replies if r.reason in DOUBTFUL or _first(order, r)]
         if decision is not None and not bad and not makers:
             yield f"{name} was done by a call that was told that nothing was changed"
 
@@ -116,120 +123,102 @@ class Auditor:
         first = order.spoils
         assert first is not None
         refused = {reply.reason for reply in first.replies} & NOT_KEPT
-        if decision is not None and not refused and bad != {"IDEMPOTENCY_KEY_REUSED"}:
+        if decision is not None and not refused and bad != {REUSED}:
             yield f"{order.key} was used for another request, and got {bad}"
 
-    def _success(
-        self, name: str, order: Order, good: Sequence[Reply], decision: Decision | None
-    ) -> Iterable[str]:
+    def _success(self, name: str, order: Order, decision: Decision | None) -> Iterable[str]:
         if decision is None:
             yield f"{name} was acknowledged, but no record has its key"
             return
-        if sum(not reply.message.replayed for reply in good) > 1:
+        if sum(_first(order, reply) for reply in order.good) > 1:
             yield f"{name} was made twice by its answers"
-        positions = {reply.message.position.shard for reply in good}
-        if positions != {decision.shard}:
-            yield f"{name} is on shard {decision.shard}, its answers say {positions}"
-        if min(reply.message.position.seq for reply in good) < decision.seq:
-            yield f"{name} was answered with a position before its record"
-        if order.method in MOVEMENTS:
-            for reply in good:
-                yield from self._movement(name, order, reply, decision)
-        elif len({reply.message.balance.SerializeToString() for reply in good}) != 1:
-            yield f"{name} got different answers"
-
-    def _movement(self, name: str, order: Order, reply: Reply, decision: Decision) -> Iterable[str]:
-        made, told, asked = decision.transaction, reply.message.transaction, order.request
-        if made is None or UUID(bytes=made.transaction_id) != UUID(told.transaction_id):
-            yield f"{name} was answered with another transaction"
-            return
-        if told.reference != order.key or told.amount != asked.amount:
-            yield f"{name} was answered with other contents"
-        posting = made.postings[0]
-        if (posting.amount_minor, posting.currency_code) != (
-            asked.amount.amount_minor,
-            asked.amount.currency_code,
-        ):
-            yield f"{name} moved {posting.amount_minor} {posting.currency_code}"
-        ends = {
-            "Transfer": ("source_wallet_id", "destination_wallet_id"),
-            "Deposit": ("", "wallet_id"),
-            "Withdraw": ("wallet_id", ""),
-        }[order.method]
-        for end, wallet in zip(ends, (made.source, made.destination), strict=True):
-            if end and UUID(bytes=wallet) != UUID(getattr(asked, end)):
-                yield f"{name} moved money of another wallet"
-        yield from _balances(name, reply, posting)
+        replay = self.replays[decision.shard]
+        for reply in order.good:
+            for one, message in successes.messages(order, reply):
+                mine = self.decisions.get(self._hash_of(order, one))
+                if mine is None:
+                    yield f"{name} has a part that no record has: {one.method} {one.key}"
+                else:
+                    yield from successes.faults(one, message, mine, replay)
 
     def _decline(
-        self, name: str, order: Order, reply: Reply, decision: Decision | None
+        self, name: str, order: Order, reason: str, decision: Decision | None
     ) -> Iterable[str]:
-        reason, told = reply.reason, reply.metadata
         if (decision is None) != (reason in NOT_KEPT):
             yield f"{name} was declined with {reason}; kept: {decision is not None}"
-        if decision is not None and decision.transaction is not None:
+        if decision is not None and decision.changes:
             yield f"{name} was declined with {reason}, and made"
-        wallet = told.get("wallet_id", "")
-        statuses = self.statuses.get(wallet, set())
-        right = {
-            "WALLET_NOT_FOUND": not statuses,
-            "WALLET_FROZEN": FROZEN in statuses,
-            "WALLET_NOT_FROZEN": ACTIVE in statuses,
-            "WALLET_CLOSED": CLOSED in statuses,
-            "WALLET_NOT_EMPTY": True,
-            "WALLET_HAS_OPEN_INTENTS": True,
-            "CURRENCY_MISMATCH": self.currencies.get(wallet) != told.get("amount_currency"),
-        }
-        if reason == "INSUFFICIENT_FUNDS":
-            right[reason] = decision is not None and _short(decision, order, told)
-        if not right.get(reason, False):
-            yield f"{name} was declined with {reason} {dict(told)}"
+        if reason in NOT_KEPT and not self._missing(order, reason):
+            yield f"{name} was declined with {reason}"
+
+    def _missing(self, order: Order, reason: str) -> bool:
+        """Tell whether what a decline does not know is nowhere; INTERNAL and others never are."""
+        if reason == "WALLET_NOT_FOUND":
+            return all(reply.metadata["wallet_id"] not in self.wallets for reply in order.bad)
+        if reason == "HOLD_NOT_FOUND":
+            hold_ids = {UUID(reply.metadata["hold_id"]).bytes for reply in order.bad}
+            return not any(hold_ids & replay.holds.keys() for replay in self.replays)
+        original = order.original
+        return reason == "TRANSACTION_NOT_REVERSIBLE" and (
+            original is not None and original.method == "ReverseTransaction"
+        )
+
+    def _together(self, order: Order) -> Iterable[str]:
+        """An atomic batch is one record, or none."""
+        if not order.parts:
+            return
+        keys = [_key_hash(order)]
+        keys += [_part_hash(keys[0], place) for place in range(len(order.parts))]
+        found = [self.decisions[key] for key in keys if key in self.decisions]
+        places = {(decision.shard, decision.seq) for decision in found}
+        if order.good and (len(found) != len(keys) or len(places) != 1):
+            yield f"BatchExecute {order.key} is in {len(places)} records, with {len(found)} keys"
+        if order.bad and len(found) > 1:
+            yield f"BatchExecute {order.key} was declined, and parts of it are there"
+
+    def _reversals(self) -> Iterable[str]:
+        """Over all shards no more goes back than was moved."""
+        whole: Counter[bytes] = Counter()
+        back: Counter[bytes] = Counter()
+        for replay in self.replays:
+            back.update(replay.reversed)
+            for tx_id, made in replay.books.made.items():
+                whole[tx_id] += sum(posting.amount_minor for posting in made.postings)
+        for tx_id, amount in back.items():
+            if amount > whole[tx_id]:
+                yield f"{amount} of {whole[tx_id]} went back of {tx_id.hex()}"
+
+    def _hash_of(self, order: Order, one: Order) -> bytes:
+        if one is order:
+            return _key_hash(order)
+        return _part_hash(_key_hash(order), order.parts.index(one))
 
 
-def _first(reply: Reply) -> bool:
+def _decided(order: Order) -> bool:
+    """Tell whether an order's key was decided by it, by its answers."""
+    return bool(order.good) or bool({reply.reason for reply in order.bad} - NOT_KEPT - {REUSED})
+
+
+def _first(order: Order, reply: Reply) -> bool:
     """Tell whether this is the answer of the call that made it."""
-    return not reply.reason and not reply.message.replayed
-
-
-def _short(decision: Decision, order: Order, told: Mapping[str, str]) -> bool:
-    """Tell whether the wallet had, at this very key, what the decline says, and too little."""
-    wallet = UUID(told["wallet_id"]).bytes
-    available, required = int(told["available"]), int(told["required"])
-    before = decision.lowest.get(wallet, 0)
-    with_credits = decision.highest.get(wallet, before)
-    return (
-        required == order.request.amount.amount_minor
-        and available < required
-        and min(before, with_credits) <= available <= max(before, with_credits)
-    )
-
-
-def _balances(name: str, reply: Reply, posting: events.Posting) -> Iterable[str]:
-    told = {}
-    for balance in ("balance", "source_balance", "destination_balance"):
-        if balance in reply.message.DESCRIPTOR.fields_by_name and reply.message.HasField(balance):
-            value = getattr(reply.message, balance)
-            told[UUID(value.wallet_id).bytes] = (value.posted_minor, value.version)
-    kept = {
-        posting.source: (posting.source_posted_after, posting.source_version),
-        posting.destination: (posting.destination_posted_after, posting.destination_version),
-    }
-    customers = {wallet: after for wallet, after in kept.items() if wallet[0] != 0}
-    if told != customers:
-        yield f"{name} was answered with other balances than its record has"
-
-
-def _apply(posted: Counter[bytes], postings: Iterable[events.Posting]) -> None:
-    for posting in postings:
-        posted[posting.source] -= posting.amount_minor
-        posted[posting.destination] += posting.amount_minor
+    if reply.reason:
+        return False
+    return not any(message.replayed for one, message in successes.messages(order, reply) if one.key)
 
 
 def _key_hash(order: Order) -> bytes:
     """Name a key as the records do: 16 bytes of SHA-256 over client, scope and key."""
     scope = order.scope.encode()
-    if order.method != "CreateWallet":
+    if order.method not in {"CreateWallet", *ACCOUNTS}:
         scope = UUID(order.scope).bytes
-    parts = (b"", scope, order.key.encode())
+    return _hash(b"", scope, order.key.encode())
+
+
+def _part_hash(batch: bytes, place: int) -> bytes:
+    """Name the key of one command of a batch, which is made of the batch's."""
+    return _hash(batch, struct.pack(">q", place))
+
+
+def _hash(*parts: bytes) -> bytes:
     joined = b"".join([len(part).to_bytes(4, "big") + part for part in parts])
     return hashlib.sha256(joined).digest()[:16]

@@ -34,6 +34,14 @@ _TABLES = {
     "intents": "SELECT tx_id,leg,amount FROM intents",
     "inbox": "SELECT tx_id,leg,result FROM inbox",
     "fence": "SELECT x FROM fence",
+    "holds": (
+        "SELECT hold_id,wallet_id,state,authorized,captured,released,open_until IS NOT NULL"
+        " FROM holds"
+    ),
+    "links": "SELECT tx_id,parent,family FROM links",
+    "tx_lines": "SELECT tx_id,n,source,destination,currency,amount FROM tx_lines",
+    "reversed": "SELECT tx_id,amount FROM reversed",
+    "limits": "SELECT owner,config,held,used FROM limits",
 }
 
 
@@ -127,17 +135,22 @@ def _replay(shard: ShardBooks) -> Iterable[str]:
             if record.time_us < shard.times.get(wallet, 0):
                 yield f"shard {shard.number}: time runs backwards for {wallet.hex()} in {seq}"
             shard.times[wallet] = record.time_us
-        for transaction in record.transactions:
-            if transaction.transaction_id in shard.made:
-                yield f"shard {shard.number}: a transaction is there twice, again in {seq}"
-            shard.made[transaction.transaction_id] = transaction
-            _open(shard, transaction.transaction_id, transaction.intents)
-        for leg in record.landed_legs:
-            place = (leg.transaction_id, leg.leg)
-            if place in shard.landed:
-                yield f"shard {shard.number}: a leg landed twice, again in {seq}"
-            shard.landed[place] = leg
-            _open(shard, leg.transaction_id, leg.intents)
+        yield from _keep(shard, seq, record)
+
+
+def _keep(shard: ShardBooks, seq: int, record: pb.Record) -> Iterable[str]:
+    """Note what a record makes and lands, each once."""
+    for transaction in record.transactions:
+        if transaction.transaction_id in shard.made:
+            yield f"shard {shard.number}: a transaction is there twice, again in {seq}"
+        shard.made[transaction.transaction_id] = transaction
+        _open(shard, transaction.transaction_id, transaction.intents)
+    for leg in record.landed_legs:
+        place = (leg.transaction_id, leg.leg)
+        if place in shard.landed:
+            yield f"shard {shard.number}: a leg landed twice, again in {seq}"
+        shard.landed[place] = leg
+        _open(shard, leg.transaction_id, leg.intents)
 
 
 def _postings(record: pb.Record) -> Iterable[pb.Posting]:

@@ -10,7 +10,8 @@ import grpc
 import grpc.aio
 from google.rpc import error_details_pb2, status_pb2
 
-from tests.simulation.orders import TRANSIENT, Known, Order, Orders, Reply
+from tests.simulation.order import TRANSIENT, Order, Reply
+from tests.simulation.orders import Orders
 
 PATIENCE_S = 40.0
 PAUSE_S = 0.03
@@ -40,9 +41,9 @@ class Clients:
         give_up = time.monotonic() + PATIENCE_S
         while time.monotonic() < give_up:
             reply = await self._attempt(order, patient=patient)
-            order.replies.append(reply)
+            order.hear(reply)
             if reply.reason not in TRANSIENT:
-                self._learn(order, reply)
+                self._orders.learn(order, reply)
                 return reply
             await asyncio.sleep(PAUSE_S)
         message = f"{order.method} {order.key} got no final answer: {order.replies[-1]}"
@@ -51,7 +52,7 @@ class Clients:
     async def _client(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             order = self._orders.next()
-            if order.spoils is not None and not final(order.spoils):
+            if order.spoils is not None and not order.spoils.final:
                 continue
             twice = 1 + (self._chance.random() < 0.1)
             await asyncio.gather(*[self.settle(order) for _ in range(twice)])
@@ -69,18 +70,6 @@ class Clients:
             if not call.cancelled():
                 raise
             return Reply("CANCELLED", {}, None)
-
-    def _learn(self, order: Order, reply: Reply) -> None:
-        if order.method == "CreateWallet" and not reply.reason:
-            wallet = reply.message.wallet
-            known = Known(wallet.wallet_id, wallet.account_id, wallet.currency_code)
-            if known not in self._orders.wallets:
-                self._orders.wallets.append(known)
-
-
-def final(order: Order) -> bool:
-    """Tell whether an order has got an answer after which nobody asks again."""
-    return any(reply.reason not in TRANSIENT for reply in order.replies)
 
 
 def _refusal(error: grpc.aio.AioRpcError) -> Reply:

@@ -9,9 +9,11 @@ import os
 import random
 import secrets
 from collections import Counter
+from collections.abc import Sequence
 
 import pytest
 
+from guilder.events.v1 import record_pb2 as events
 from tests.conftest import FreshDatabases
 from tests.engine.world import World, account_on
 from tests.simulation import books
@@ -24,22 +26,24 @@ from wallet.store.bootstrap import bootstrap
 from walletkit.stack import Stack
 
 LONG = os.environ.get("GUILDER_LONG") == "1"
-SECONDS = 60.0 if LONG else 8.0
+SECONDS = 30.0 if LONG else 8.0
+SEEDS = 12 if LONG else 1
 FINISH_S = 60.0
 """Longest wait for the final answers of what was begun, when there is no more trouble."""
 CLIENTS = 24
 WALLETS = 14
 PROCESSES = 2
+NEEDED = ("OK", "INSUFFICIENT_FUNDS", "IDEMPOTENCY_KEY_REUSED", "CANCELLED", "HOLD_CAPTURED")
 
 
 def seeds() -> list[int]:
     """Return the seeds to run: the one that was asked for, or fresh ones."""
     if "GUILDER_SEED" in os.environ:
         return [int(os.environ["GUILDER_SEED"])]
-    return [secrets.randbelow(10**9) for _ in range(5 if LONG else 1)]
+    return [secrets.randbelow(10**9) for _ in range(SEEDS)]
 
 
-@pytest.mark.timeout(SECONDS * 3 + 120)
+@pytest.mark.timeout(SEEDS * (SECONDS * 3 + 120))
 async def test_every_answer_is_true_whatever_fails(
     fresh_databases: FreshDatabases, databases: Stack
 ) -> None:
@@ -77,16 +81,25 @@ async def _simulate(seed: int, urls: tuple[str, ...], stack: Stack) -> None:
     found = [*books.faults(shards), *Auditor(shards).judge(list(clients.sent.values()))]
     returned = sum(leg >= books.RETURN_LEG for shard in shards for _, leg in shard.landed)
     print(f"seed {seed}: {len(clients.sent)} orders, {returned} returned")  # noqa: T201
-    _report(clients, trouble)
-    assert not found, f"GUILDER_SEED={seed}:\n" + "\n".join(found[:20])
+    _report(clients, trouble, shards)
+    assert not found, f"GUILDER_SEED={seed}:\n" + "\n".join(found[:40])
 
 
-def _report(clients: Clients, trouble: Trouble) -> None:
+def _report(clients: Clients, trouble: Trouble, shards: Sequence[books.ShardBooks]) -> None:
     heard = Counter(
         reply.reason or "OK" for order in clients.sent.values() for reply in order.replies
     )
     lines = [f"  faults: {dict(trouble.brought)}"]
     lines.append(f"  answers: {dict(heard.most_common())}")
+    done = Counter(order.method for order in clients.sent.values() if order.good)
+    lines.append(f"  done: {dict(done.most_common())}")
+    changed = Counter(
+        events.HoldChangeKind.Name(change.kind).removeprefix("HOLD_CHANGE_KIND_")
+        for shard in shards
+        for record in shard.records
+        for change in record.hold_changes
+    )
+    lines.append(f"  holds: {dict(changed.most_common())}")
     print("\n".join(lines))  # noqa: T201  # pytest shows it when it fails, or with -s
-    for needed in ("OK", "INSUFFICIENT_FUNDS", "IDEMPOTENCY_KEY_REUSED", "CANCELLED"):
+    for needed in NEEDED:
         assert heard[needed], f"no {needed}: the simulation was too quiet"

@@ -14,8 +14,8 @@ from tests.simulation.processes import WalletProcess
 from wallet.domain.batch import Counterparty
 from wallet.domain.commands import Intent, LandLeg
 from wallet.domain.kinds import WalletStatus
+from wallet.engine.legs import _slot_of_landing
 from walletkit.errors import ServiceError
-from walletkit.ids import slot_of
 from walletkit.stack import Stack
 
 PAUSE_S = 0.06
@@ -74,12 +74,12 @@ class Trouble:
     async def _duplicate_legs(self) -> None:
         """Send what is open once more, as a sweep of another process would."""
         for shard in self._processes[0].shards:
-            columns = "tx_id,leg,source,destination,currency,amount"
+            columns = "tx_id,leg,source,destination,currency,amount,legs"
             for row in await run_sql(shard.url, f"SELECT {columns} FROM intents LIMIT 20"):
                 intent = Intent(*row)
                 try:
                     router = self._chance.choice(self._processes).router
-                    router.submit(LandLeg(slot_of(intent.destination), intent), float("inf"))
+                    router.submit(LandLeg(_slot_of_landing(intent), intent), float("inf"))
                 except ServiceError:
                     return
 
