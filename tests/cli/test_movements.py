@@ -6,13 +6,16 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import Result
+
+from walletkit.stack import Stack
 
 Cli = Callable[..., Result]
 CliJson = Callable[..., Any]
@@ -207,23 +210,46 @@ def test_tail(cli: Cli, cli_json: CliJson, cli_lines: CliLines, payer: Payer) ->
     assert cli("tail", "--from-cursor", "nonsense").exit_code in {1, 2}
 
 
-def test_ctrl_c_ends_a_tail(addresses: dict[str, str], payer: Payer) -> None:
-    """Exit code 0, the cursor to go on from, and no traceback."""
-    program = [sys.executable, "-m", "guilder.cli", "tail", "--from-cursor", "0"]
+@contextmanager
+def tailing(addresses: dict[str, str], wallet: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a tail of a wallet from its beginning, as a program of its own."""
     process = subprocess.Popen(
-        [*program, "--wallet", payer.euros],
-        env={**os.environ, **addresses, "PYTHONUNBUFFERED": "1"},
+        [sys.executable, "-m", "guilder.cli", "tail", "--from-cursor", "0", "--wallet", wallet],
+        env={**os.environ, **addresses},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_ctrl_c_ends_a_tail(addresses: dict[str, str], payer: Payer) -> None:
+    """Exit code 0, the cursor to go on from, and no traceback."""
+    with tailing(addresses, payer.euros) as process:
         assert process.stdout is not None
         assert "wallet.created" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
-    finally:
-        process.kill()
     assert process.returncode == 0, errors
     assert "Go on with --from-cursor" in errors
     assert "Traceback" not in errors
+
+
+def test_a_tail_outlives_notify(
+    suite: Stack, addresses: dict[str, str], cli_json: CliJson, payer: Payer
+) -> None:
+    """Killed and started again, notify goes on behind the last event: none missed, none twice."""
+    with tailing(addresses, payer.euros) as process:
+        assert process.stdout is not None
+        before = [process.stdout.readline() for _ in range(2)]
+        suite.kill("notify")
+        cli_json("withdraw", payer.euros, "1.00 EUR")
+        suite.start("notify")
+        cli_json("withdraw", payer.euros, "2.00 EUR")
+        after = [process.stdout.readline() for _ in range(2)]
+    assert ["#1" in before[0], "#2" in before[1]] == [True, True]
+    assert ["-1.00 EUR" in after[0], "-2.00 EUR" in after[1]] == [True, True]

@@ -29,15 +29,19 @@ def show_report(report: Report) -> None:
 
 
 def show_rehearsal(sheet: Sheet, rehearsal: Rehearsal) -> None:
-    """Print what an import would do: rows, then wallets with their balances before and after."""
+    """Print what an import would do: rows, but those that are done already, then wallets' balances.
+
+    A row of an earlier run is only counted.
+    """
     out = console()
     report = rehearsal_report(sheet, rehearsal)
     made = table("Rows", "line", "does", "would be", right=("line",))
-    for step in rehearsal.steps[:MAX_SHOWN]:
+    steps = [step for step in rehearsal.steps if not step.replayed]
+    for step in steps[:MAX_SHOWN]:
         made.add_row(str(step.row.line), plain(_deed(step.row)), plain(_outcome(step)))
     if made.row_count:
         out.print(made)
-    _more(out, len(rehearsal.steps), "rows")
+    _more(out, len(steps), "rows")
     _show_wallets(out, rehearsal)
     out.print(f"{_counts(report)}: {report.decided:,} rows.", style="bold")
     _show_faults(out, report)
@@ -80,8 +84,6 @@ def _deed(row: Row) -> str:
 
 def _outcome(step: Step) -> str:
     expected = "" if step.reason == step.row.expect else f", expected {step.row.expect}"
-    if step.replayed:
-        return f"done already{expected}"
     message = f": {step.message}" if step.message else ""
     return f"{step.reason}{expected}{message}"
 
