@@ -6,13 +6,11 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from guilder.cli.demo.payment import pay
-from guilder.cli.demo.receiver import Delivery
-from guilder.cli.demo.webhook import EVENTS, deliver, is_complete
 from guilder.cli.entries import fetch_entries, show_entries
 from guilder.cli.importing.command import MAX_ATTEMPTS, import_sheet, load
 from guilder.cli.importing.report import Report
@@ -24,6 +22,9 @@ from guilder.cli.session import ExitCode, run
 from guilder.cli.verify import prove
 from guilder.client import Guilder, GuilderError
 from guilder.wallet.v1.resources_pb2 import Balance
+
+if TYPE_CHECKING:
+    from guilder.cli.demo.receiver import Delivery
 
 LEDGER_SECONDS = 30.0
 SHOWN_PER_CURRENCY = 3
@@ -146,6 +147,9 @@ def _first_currency(rows: Sequence[Row]) -> str:
 
 async def _show_webhook(guilder: Guilder) -> bool:
     """Show what was delivered; return whether it was all of it, with good signatures."""
+    # A web server takes a third of the time that the program needs to start: only this needs it.
+    from guilder.cli.demo.webhook import EVENTS, deliver, is_complete  # noqa: PLC0415
+
     out = console()
     try:
         deliveries = await deliver(guilder)
@@ -165,7 +169,7 @@ async def _show_webhook(guilder: Guilder) -> bool:
     return True
 
 
-def _show_delivery(delivery: Delivery) -> None:
+def _show_delivery(delivery: "Delivery") -> None:
     out = console()
     for name, value in delivery.headers.items():
         out.print(f"{name}: {plain(value)}", style="cyan")
