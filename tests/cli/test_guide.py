@@ -4,6 +4,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "guide.md"
 GUIDE_S = 240
+START_S = 30
 
 
 def script() -> str:
@@ -31,18 +34,37 @@ REFUSED = """refused() {
 }"""
 
 
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[Path]:
+    """Put `guilder` and `grpcurl` into a folder; they run in forks of one process."""
+    path = tmp_path / "socket"
+    for name in ("guilder", "grpcurl"):
+        program = tmp_path / name
+        client = f'{sys.executable} -S {ROOT}/tests/cli/fork_server.py {path} {name} "$@"'
+        program.write_text(f"#!/bin/sh\nexec {client}\n")
+        program.chmod(0o755)
+    server = subprocess.Popen([sys.executable, "-m", "tests.cli.guide_programs", path], cwd=ROOT)
+    try:
+        give_up = time.monotonic() + START_S
+        while not path.exists():
+            assert server.poll() is None
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        yield tmp_path
+    finally:
+        server.kill()
+        server.wait()
+
+
 @pytest.mark.timeout(GUIDE_S)
-def test_the_guide_can_be_pasted(addresses: dict[str, str], tmp_path: Path) -> None:
+def test_the_guide_can_be_pasted(addresses: dict[str, str], programs: Path) -> None:
     """Every command of the guide works, or is refused with the reason beside it."""
-    shim = tmp_path / "grpcurl"
-    shim.write_text(f'#!/bin/sh\nexec {sys.executable} {ROOT}/tests/cli/grpcurl.py "$@"\n')
-    shim.chmod(0o755)
-    # The guide puts the venv's folder first; the stand-in must come before an installed grpcurl.
-    pasted = script().replace("PATH=$PWD", f"PATH={tmp_path}:$PWD")
+    # The guide puts the venv's folder first; these must come before.
+    pasted = script().replace("PATH=$PWD", f"PATH={programs}:$PWD")
     done = subprocess.run(
         ["bash", "-c", pasted],
         cwd=ROOT,
-        env={**os.environ, **addresses, "TMPDIR": str(tmp_path), "COLUMNS": "200"},
+        env={**os.environ, **addresses, "TMPDIR": str(programs), "COLUMNS": "200"},
         capture_output=True,
         text=True,
         timeout=GUIDE_S,

@@ -8,7 +8,6 @@ import asyncio
 import os
 import random
 import secrets
-import signal
 import threading
 import time
 from collections import Counter
@@ -105,7 +104,7 @@ def _killing(suite: Stack, chance: random.Random) -> Iterator[Counter[str]]:
     def kill() -> None:
         while not over.wait(chance.uniform(*KILL_EVERY_S)):
             victim = chance.choice(VICTIMS)
-            suite.signal(victim, signal.SIGKILL)
+            suite.kill(victim)
             killed[victim] += 1
             suite.up()
 

@@ -1,5 +1,6 @@
 """What every rule of a walk shares: it asks, and holds the answer against the model."""
 
+import hashlib
 import itertools
 import os
 import time
@@ -48,6 +49,14 @@ class Asking(RuleBasedStateMachine):
         """Tell whether it is time for what would get in the way of all else, came it often."""
         return self.taken % SELDOM == 0
 
+    def account(self, owner: int) -> str:
+        """Name an account of this walk, on the shard that its number says.
+
+        Where it lies decides what happens, and hypothesis wants the same choices to do the same.
+        """
+        names = (f"{self.name}-{owner}-{n}" for n in itertools.count())
+        return next(name for name in names if _shard_of(name) == owner % 2)
+
     def keyed(self, request: Any) -> Any:
         """Give a request a fresh key."""
         request.idempotency_key = self.caller.key()
@@ -79,6 +88,12 @@ class Asking(RuleBasedStateMachine):
         account = self.model.purses[wallet].account
         name = next(n for (_, n), id_ in self.model.aliases.items() if id_ == wallet)
         return f"alias:{account}/{name}"
+
+
+def _shard_of(account: str) -> int:
+    """Return the one of two shards that owns an account's slot."""
+    digest = hashlib.md5(account.encode(), usedforsecurity=False).hexdigest()
+    return int(digest[:8], 16) % 4096 // 2048
 
 
 def velocity_of(rules: Rules) -> list[res.VelocityLimit]:

@@ -53,7 +53,7 @@ class WalletRules(Asking):
     @rule(target=Asking.wallets, owner=st.integers(0, 4), currency=st.sampled_from(CURRENCIES))
     def create(self, owner: int, currency: str) -> str:
         """Create a wallet, and name it."""
-        account = f"{self.name}-{owner}"
+        account = self.account(owner)
         alias = f"n{len(self.model.purses)}"
         request = pb.CreateWalletRequest(account_id=account, currency_code=currency, alias=alias)
         answer = self.ask("CreateWallet", request, [set()])
@@ -68,7 +68,7 @@ class WalletRules(Asking):
     @rule(owner=st.integers(0, 4))
     def take_name(self, owner: int) -> None:
         """Ask for a name that its account has given before."""
-        account = f"{self.name}-{owner}"
+        account = self.account(owner)
         alias = next((name for who, name in self.model.aliases if who == account), None)
         if alias is not None:
             request = pb.CreateWalletRequest(account_id=account, currency_code="EUR", alias=alias)

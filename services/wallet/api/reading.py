@@ -116,7 +116,7 @@ class Reading:
             if await queries.balance(self._router.shard_of(wallet_id), wallet_id) is None:
                 raise not_found(wallet_id)
             request.wallet_id = format_id(wallet_id)
-        return await self._history.list(request, time_remaining_s)
+        return await self._history.list(request, time_remaining_s, self._names.make_sure_of)
 
     async def family(
         self, request: postings.GetTransactionFamilyRequest, time_remaining_s: float | None
