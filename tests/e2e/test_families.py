@@ -18,7 +18,7 @@ from tests.simulation import books
 from walletkit.stack import Stack
 
 ROUNDS = 6 if LONG else 1
-CLIENTS = 4
+CLIENTS = 3
 VICTIMS = ("wallet", "shard-0", "ledger", "relay", "shard-1")
 
 

@@ -1,5 +1,6 @@
 """Wallet processes of a simulation: real ones but for the process, so that faults can be put in."""
 
+import asyncio
 from collections.abc import Sequence
 
 import grpc.aio
@@ -14,6 +15,8 @@ from walletkit.rpc.interceptor import StatusInterceptor
 from walletkit.rpc.server import OPTIONS
 from walletkit.stack.settings import free_ports
 
+CALLS_END_S = 0.02
+"""How long cancelled calls may take to end; a killed process takes its connections along."""
 RECONNECT = (("grpc.initial_reconnect_backoff_ms", 50), ("grpc.max_reconnect_backoff_ms", 100))
 
 
@@ -44,6 +47,10 @@ class WalletProcess:
         """End as by kill -9: whatever was begun stays as it is."""
         abandon(self.router)
         await self._server.stop(None)
+        await asyncio.sleep(CALLS_END_S)
+        for shard in self.shards:
+            # What a call was just reading by came back behind the first close.
+            shard.close()
         await self._ledger.close()
 
     async def stop(self) -> None:
