@@ -52,7 +52,7 @@ test: setup lint ## Lint, then run all tests, on two cores in random order
 
 .PHONY: walk
 walk: setup ## Walk ten seeds of 10,000 random steps on a suite whose processes are killed (hours)
-	@GUILDER_LONG=1 $(VENV)/pytest tests/e2e/test_walk.py -s -p no:randomly $(PYTEST_ARGS)
+	@GUILDER_LONG=1 $(PYTHON) -m pytest tests/e2e/test_walk.py --numprocesses 2 -rP $(PYTEST_ARGS)
 
 .PHONY: lint
 lint: setup ## Check style, types, imports and protos
