@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 
+import grpc
+import grpc.aio
 import pytest
 from aiohttp import web
 from google.protobuf import timestamp_pb2
@@ -11,7 +13,7 @@ from google.protobuf import timestamp_pb2
 from guilder.events.v1 import record_pb2 as ev
 from guilder.notify.v1 import notify_service_pb2 as pb
 from notify.settings import Settings
-from tests.notify.world import Client, Endpoint, Post, Shard, running, until
+from tests.notify.world import Client, Endpoint, Post, Shard, reason_of, running, until
 from walletkit.ids import format_id
 
 
@@ -213,6 +215,29 @@ async def test_replay_of_a_time_range(notify: Client, endpoint: Endpoint) -> Non
     assert reply.queued == 3
     await until(lambda: len(endpoint.posts) == 3)
     assert sorted(endpoint.ids) == ["evt_0_3_0_c", "evt_0_4_0_c", "evt_0_5_0_c"]
+
+
+async def test_replay_is_bounded(migrated: Settings, endpoint: Endpoint) -> None:
+    """A range with more events than one replay may queue is refused, and none of it is queued."""
+    small = migrated.model_copy(update={"replay_limit": 2})
+    async with running(small) as client:
+        shard = Shard()
+        for _ in range(3):
+            shard.commit(shard.deposit(shard.wallet()))
+        await client.send(shard)
+        # Events from before the subscription are delivered by a replay alone.
+        subscription_id = (await client.subscribe(endpoint.url)).subscription.subscription_id
+        everything = pb.ReplayDeliveriesRequest(subscription_id=subscription_id)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.stub.ReplayDeliveries(everything)
+        assert reason_of(caught.value) == ("REPLAY_TOO_LARGE", {"limit": "2"})
+        assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+        shorter = pb.ReplayDeliveriesRequest(
+            subscription_id=subscription_id, start_time=_timestamp(shard.time_us)
+        )
+        assert (await client.stub.ReplayDeliveries(shorter)).queued == 1
+        await until(lambda: endpoint.posts)
+        assert [post.event_id for post in endpoint.posts] == ["evt_0_3_0_c"]
 
 
 async def test_replay_takes_dead_letters_along(migrated: Settings, endpoint: Endpoint) -> None:
