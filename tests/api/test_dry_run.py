@@ -114,6 +114,57 @@ async def test_what_is_not_made_has_no_id(suite: Suite, method: str, place: str,
     assert getattr(getattr(reply, place), name) == ""
 
 
+async def test_what_was_made_has_its_id(suite: Suite) -> None:
+    """With a key that was used, a trial tells of what is there, by its id."""
+    one, other = await suite.wallet(100), await suite.wallet()
+    hold = (await suite.authorize(one, 10)).hold_id
+    made = (await suite.transfer(one, other, 1)).transaction.transaction_id
+    amount = {"amount": money(1)}
+    pay = {"source_wallet_id": one, "destination_wallet_id": other, **amount}
+    for method, place, fields in [
+        ("CreateWallet", "wallet", {"account_id": suite.account(0), "currency_code": "EUR"}),
+        ("Authorize", "hold", {"wallet_id": one, **amount}),
+        ("Deposit", "transaction", {"wallet_id": one, **amount}),
+        ("Withdraw", "transaction", {"wallet_id": one, **amount}),
+        ("Transfer", "transaction", pay),
+        ("CaptureHold", "transaction", {"hold_id": hold, **amount}),
+        ("PostTransaction", "transaction", {"postings": [pay]}),
+        ("ReverseTransaction", "transaction", {"transaction_id": made}),
+    ]:
+        key = suite.key()
+        first = await suite.do(method, **fields, idempotency_key=key)
+        again = await suite.do(method, **fields, idempotency_key=key, validate_only=True)
+        assert again.replayed, method
+        assert not again.HasField("position"), method
+        assert getattr(again, place) == getattr(first, place), method
+
+
+@pytest.mark.parametrize("made", [True, False])
+async def test_key_twice_in_a_batch(suite: Suite, *, made: bool) -> None:
+    """The second replays the first, and has an id only if that was made before."""
+    one, other = await suite.wallet(100), await suite.wallet()
+    transfer = suite.transfer_request(one, other, 60)
+    first = await suite.stub.Transfer(transfer, timeout=TIMEOUT_S) if made else None
+    request = pb.BatchTransferRequest(transfers=[transfer, transfer], validate_only=True)
+    results = (await suite.stub.BatchTransfer(request, timeout=TIMEOUT_S)).results
+    assert [result.response.replayed for result in results] == [made, True]
+    expected = first.transaction.transaction_id if first else ""
+    assert {result.response.transaction.transaction_id for result in results} == {expected}
+    assert {result.response.source_balance.posted_minor for result in results} == {40}
+
+
+@pytest.mark.parametrize("made", [True, False])
+async def test_atomic_batch_whose_key_was_used(suite: Suite, *, made: bool) -> None:
+    """Its parts have ids if it was carried out before."""
+    one, key = await suite.wallet(100), suite.key()
+    commands = [{"withdraw": {"wallet_id": one, "amount": money(1)}}]
+    batch = {"commands": commands, "atomic": True, "idempotency_key": key}
+    first = await suite.do("BatchExecute", **batch) if made else None
+    (tried,) = (await suite.do("BatchExecute", **batch, validate_only=True)).results
+    expected = first.results[0].withdraw.transaction.transaction_id if first else ""
+    assert (tried.withdraw.replayed, tried.withdraw.transaction.transaction_id) == (made, expected)
+
+
 async def test_declines_are_told_and_not_kept(suite: Suite) -> None:
     """The rule that would refuse is named; the key stays free."""
     one, other, key = await suite.wallet(10), await suite.wallet(), suite.key()

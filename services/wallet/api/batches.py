@@ -146,8 +146,11 @@ class Batches:
         if not isinstance(outcome, AtomicSet):
             message = f"unexpected outcome: {outcome!r}"
             raise TypeError(message)
+        exists = not validate_only or outcome.replayed
         return [
-            await self._carrier.reply(verb, one._replace(replayed=outcome.replayed), made)
+            await self._carrier.reply(
+                verb, one._replace(replayed=outcome.replayed), made, exists=exists
+            )
             for verb, one in zip(verbs, outcome.outcomes, strict=True)
         ]
 

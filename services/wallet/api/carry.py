@@ -9,12 +9,13 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from guilder.type.v1.position_pb2 import Position
+from wallet.api import replies
 from wallet.api.form import Form, UnresolvedError
 from wallet.api.names import Names
 from wallet.api.verbs import AnyVerb, Out, Reply, Request, Verb
 from wallet.domain.commands import KeyedCommand, SingleCommand
 from wallet.domain.kinds import RETURN_LEG, LegResult, TransactionState
-from wallet.domain.outcome import AssetSet, HoldSet, Outcome, Posted, WalletSet
+from wallet.domain.outcome import AssetSet, HoldSet, Outcome, Posted, SingleOutcome, WalletSet
 from wallet.engine.queue import Answer
 from wallet.engine.router import Router
 from wallet.store import queries
@@ -57,7 +58,7 @@ class Carrier:
         # Every mutating request has the field, but Message does not say so.
         if request.validate_only:  # type: ignore[attr-defined]
             (outcome,) = await self._router.validate([command], deadline)
-            return await self._reply(verb, outcome, None)
+            return await self._reply(verb, outcome, None, exists=_exists(outcome))
         answer = await self.submit(command, deadline)
         return await self._reply(verb, answer.outcome, self.position(command, answer))
 
@@ -82,12 +83,15 @@ class Carrier:
         if tried:
             found = await self._router.validate([command for _, command in tried], deadline)
             outcomes.update(zip([place for place, _ in tried], found, strict=True))
+        # What replays a command of this very call replays what was not made.
+        first = {command.key_hash: outcomes[place] for place, command in reversed(tried)}
+        exists = {place: _exists(first[command.key_hash]) for place, command in tried}
         # Each waits for its own leg: one after the other, late legs would add up.
         return await asyncio.gather(
             *[
-                self._tried(one.verb, outcomes[place])
-                if waiting is None
-                else self._result(one.verb, commands[place], waiting)
+                self._result(one.verb, commands[place], waiting)
+                if waiting is not None
+                else self._tried(one.verb, outcomes[place], exists=exists[place])
                 for place, (one, waiting) in enumerate(zip(asked, queued, strict=True))
             ]
         )
@@ -97,9 +101,14 @@ class Carrier:
         future = self._router.submit(command, deadline)
         return await self._router.finish(command, await future)
 
-    async def reply(self, verb: AnyVerb, outcome: Outcome, made: Position | None) -> Message:
-        """Write the reply to a command of any kind. Raise ``ServiceError`` when it is declined."""
-        return cast("Message", await self._reply(verb, outcome, made))
+    async def reply(
+        self, verb: AnyVerb, outcome: Outcome, made: Position | None, *, exists: bool = True
+    ) -> Message:
+        """Write the reply to a command of any kind. Raise ``ServiceError`` when it is declined.
+
+        ``exists``: whether what it tells of was made, by this command or by the one it replays.
+        """
+        return cast("Message", await self._reply(verb, outcome, made, exists=exists))
 
     def position(self, command: KeyedCommand, answer: Answer) -> Position:
         """Return where in its shard's stream an answer stands."""
@@ -123,16 +132,23 @@ class Carrier:
         return TransactionState.PROCESSING
 
     async def _reply(
-        self, verb: Verb[Request, Out, Reply], outcome: Outcome, made: Position | None
+        self,
+        verb: Verb[Request, Out, Reply],
+        outcome: Outcome,
+        made: Position | None,
+        *,
+        exists: bool = True,
     ) -> Reply:
         if not isinstance(outcome, verb.outcome):
             raise _unexpected(outcome)
-        if isinstance(outcome, Posted):
-            if outcome.replayed and outcome.state == TransactionState.PROCESSING:
-                return verb.reply(cast("Out", await self._as_of_now(outcome)), made)
-        else:
+        if not isinstance(outcome, Posted):
             await self._learn(outcome, made)
-        return verb.reply(cast("Out", outcome), made)
+        elif outcome.replayed and exists and outcome.state == TransactionState.PROCESSING:
+            outcome = await self._as_of_now(outcome)
+        reply = verb.reply(cast("Out", outcome), made)
+        if not exists:
+            replies.without_id(cast("Message", reply), verb.makes)
+        return reply
 
     async def _learn(self, outcome: Outcome, made: Position | None) -> None:
         """Note what never changes, and know the currency of what the reply tells."""
@@ -203,9 +219,11 @@ class Carrier:
         except ServiceError as error:
             return error
 
-    async def _tried(self, verb: AnyVerb, outcome: Outcome) -> Message | ServiceError:
+    async def _tried(
+        self, verb: AnyVerb, outcome: Outcome, *, exists: bool
+    ) -> Message | ServiceError:
         try:
-            return await self.reply(verb, outcome, None)
+            return await self.reply(verb, outcome, None, exists=exists)
         except ServiceError as error:
             return error
 
@@ -215,6 +233,11 @@ def deadline_of(context: Context) -> float:
     # None without a deadline, whatever the stubs say.
     remaining = cast("float | None", context.time_remaining())
     return time.monotonic() + (DEFAULT_DEADLINE_S if remaining is None else remaining)
+
+
+def _exists(outcome: Outcome) -> bool:
+    """Tell whether what a command was only tried for was made before, under its key."""
+    return isinstance(outcome, SingleOutcome) and outcome.replayed
 
 
 def _unexpected(outcome: Outcome) -> Exception:

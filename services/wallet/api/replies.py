@@ -1,6 +1,12 @@
-"""Write the reply to each command. Without a position it was only asked what would happen."""
+"""Write the reply to each command.
+
+Without a position it was only asked what would happen: ``without_id`` then takes out the id of what
+does not exist.
+"""
 
 from typing import TypeVar
+
+from google.protobuf.message import Message
 
 from guilder.type.v1.position_pb2 import Position
 from guilder.wallet.v1 import holds_pb2 as holds
@@ -35,7 +41,7 @@ HoldReply = TypeVar(
 def transfer(posted: Posted, made: Made) -> pb.TransferResponse:
     """Reply to a transfer."""
     reply = pb.TransferResponse(replayed=posted.replayed, position=made)
-    _fill(reply.transaction, posted, made)
+    render.fill_posted(reply.transaction, posted)
     command = posted.command
     if posted.source_after is not None:
         source, after = reply.source_balance, posted.source_after
@@ -51,14 +57,14 @@ def deposit(posted: Posted, made: Made) -> pb.DepositResponse:
     reply = pb.DepositResponse(
         balance=_destination(posted), replayed=posted.replayed, position=made
     )
-    _fill(reply.transaction, posted, made)
+    render.fill_posted(reply.transaction, posted)
     return reply
 
 
 def withdrawal(posted: Posted, made: Made) -> pb.WithdrawResponse:
     """Reply to a withdrawal."""
     reply = pb.WithdrawResponse(balance=_source(posted), replayed=posted.replayed, position=made)
-    _fill(reply.transaction, posted, made)
+    render.fill_posted(reply.transaction, posted)
     return reply
 
 
@@ -71,7 +77,7 @@ def capture(posted: Posted, made: Made) -> holds.CaptureHoldResponse:
         position=made,
         destination_balance=_destination(posted),
     )
-    _fill(reply.transaction, posted, made)
+    render.fill_posted(reply.transaction, posted)
     return reply
 
 
@@ -80,7 +86,7 @@ def post(posted: Posted, made: Made) -> postings.PostTransactionResponse:
     reply = postings.PostTransactionResponse(
         balances=_balances(posted), replayed=posted.replayed, position=made
     )
-    _fill(reply.transaction, posted, made)
+    render.fill_posted(reply.transaction, posted)
     return reply
 
 
@@ -89,7 +95,7 @@ def reverse(posted: Posted, made: Made) -> postings.ReverseTransactionResponse:
     reply = postings.ReverseTransactionResponse(
         balances=_balances(posted), replayed=posted.replayed, position=made
     )
-    _fill(reply.transaction, posted, made)
+    render.fill_posted(reply.transaction, posted)
     return reply
 
 
@@ -104,14 +110,6 @@ def hold_set(reply: type[HoldReply], outcome: HoldSet, made: Made) -> HoldReply:
     )
 
 
-def authorize(outcome: HoldSet, made: Made) -> holds.AuthorizeResponse:
-    """Reply to an authorization."""
-    reply = hold_set(holds.AuthorizeResponse, outcome, made)
-    if made is None:
-        reply.hold.hold_id = ""
-    return reply
-
-
 def wallet_set(reply: type[WalletReply], outcome: WalletSet, made: Made) -> WalletReply:
     """Reply to all that changes a wallet without moving money, but for limits."""
     return reply(
@@ -120,14 +118,6 @@ def wallet_set(reply: type[WalletReply], outcome: WalletSet, made: Made) -> Wall
         replayed=outcome.replayed,
         position=made,
     )
-
-
-def create(outcome: WalletSet, made: Made) -> pb.CreateWalletResponse:
-    """Reply to a creation."""
-    reply = wallet_set(pb.CreateWalletResponse, outcome, made)
-    if made is None:
-        reply.wallet.wallet_id = reply.balance.wallet_id = ""
-    return reply
 
 
 def wallet_limits(outcome: WalletSet, made: Made) -> limits.SetWalletLimitsResponse:
@@ -177,10 +167,12 @@ def asset(outcome: AssetSet, made: Made) -> limits.RegisterAssetResponse:
     )
 
 
-def _fill(message: res.Transaction, posted: Posted, made: Made) -> None:
-    render.fill_posted(message, posted)
-    if made is None:
-        message.transaction_id = ""
+def without_id(reply: Message, makes: str) -> None:
+    """Take out the id of what a command would make: nothing has it."""
+    if makes:
+        getattr(reply, makes).ClearField(f"{makes}_id")
+    if isinstance(reply, pb.CreateWalletResponse):
+        reply.balance.ClearField("wallet_id")
 
 
 def _source(posted: Posted) -> res.Balance | None:

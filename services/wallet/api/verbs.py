@@ -27,26 +27,32 @@ class Verb(NamedTuple, Generic[Request, Out, Reply]):
     outcome: type[Out]
     """What it comes to, unless it is declined."""
     reply: Callable[[Out, replies.Made], Reply]
+    makes: str = ""
+    """The field of the reply that holds what it makes, if it makes something with an id."""
 
 
 AnyVerb = Verb[Any, Any, Any]
 
-TRANSFER = Verb(transfers.transfer, Posted, replies.transfer)
-DEPOSIT = Verb(transfers.deposit, Posted, replies.deposit)
-WITHDRAW = Verb(transfers.withdrawal, Posted, replies.withdrawal)
+TRANSFER = Verb(transfers.transfer, Posted, replies.transfer, "transaction")
+DEPOSIT = Verb(transfers.deposit, Posted, replies.deposit, "transaction")
+WITHDRAW = Verb(transfers.withdrawal, Posted, replies.withdrawal, "transaction")
 
-AUTHORIZE = Verb(holds.authorize, HoldSet, replies.authorize)
+AUTHORIZE = Verb(
+    holds.authorize, HoldSet, partial(replies.hold_set, holds_pb.AuthorizeResponse), "hold"
+)
 INCREMENT_HOLD = Verb(
     holds.increment, HoldSet, partial(replies.hold_set, holds_pb.IncrementHoldResponse)
 )
 EXTEND_HOLD = Verb(holds.extend, HoldSet, partial(replies.hold_set, holds_pb.ExtendHoldResponse))
-CAPTURE_HOLD = Verb(holds.capture, Posted, replies.capture)
+CAPTURE_HOLD = Verb(holds.capture, Posted, replies.capture, "transaction")
 VOID_HOLD = Verb(holds.void, HoldSet, partial(replies.hold_set, holds_pb.VoidHoldResponse))
 
-POST_TRANSACTION = Verb(postings.post, Posted, replies.post)
-REVERSE_TRANSACTION = Verb(postings.reverse, Posted, replies.reverse)
+POST_TRANSACTION = Verb(postings.post, Posted, replies.post, "transaction")
+REVERSE_TRANSACTION = Verb(postings.reverse, Posted, replies.reverse, "transaction")
 
-CREATE_WALLET = Verb(wallets.create, WalletSet, replies.create)
+CREATE_WALLET = Verb(
+    wallets.create, WalletSet, partial(replies.wallet_set, pb.CreateWalletResponse), "wallet"
+)
 UPDATE_WALLET = Verb(
     wallets.update, WalletSet, partial(replies.wallet_set, pb.UpdateWalletResponse)
 )
