@@ -261,6 +261,22 @@ def test_reversal_waits_for_the_legs(landed: list[LegResult | None], reason: str
     assert getattr(outcome, "reason", None) == reason
 
 
+@pytest.mark.parametrize("landed", [None, LegResult.CREDITED])
+def test_reversal_of_credits_on_two_shards(landed: LegResult | None) -> None:
+    """It can't be made, whichever of the shards has to say so: there is nothing to wait for."""
+    batch = make_batch({A: balance(10)})
+    for far in (FAR, FAR2):
+        batch.counterparties[far] = Counterparty("EUR", WalletStatus.ACTIVE)
+    original = make_id(THERE)
+    if landed is not None:
+        batch.landed[original, 0] = landed
+    refused = declined(batch, post(line(A, FAR, 10), line(FAR2, FAR, 20), original=original))
+    assert (refused.reason, refused.metadata) == (
+        "MULTI_SHARD_DEBIT",
+        {"wallet_id": format_id(FAR2)},
+    )
+
+
 def _no_last(batch: Batch) -> None:
     del batch.balances[C]
 

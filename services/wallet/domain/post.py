@@ -126,6 +126,10 @@ def _check_original(
     """
     if command.original in batch.reversed:
         return already_reversed(command.original)
+    # Told first: what the home has credited leaves no trace here that could be waited for.
+    refusal = _check_debits(lines, wallets)
+    if refusal is not None:
+        return refusal
     home = slot_of(command.original)
     if any(isinstance(w, Balance) for id_, w in wallets.items() if slot_of(id_) == home):
         return None
@@ -141,10 +145,10 @@ def _check_original(
 def _check_wallets(
     command: PostTransaction, lines: tuple[Line, ...], wallets: Wallets
 ) -> ServiceError | None:
-    """Check states, then currencies, then versions."""
-    for line in lines:
-        if isinstance(wallets.get(line.source), Counterparty):
-            return _multi_shard(line.source)
+    """Check where debits lie, then states, then currencies, then versions."""
+    refusal = _check_debits(lines, wallets)
+    if refusal is not None:
+        return refusal
     for line in lines:
         refusal = _check_states(line, wallets)
         if refusal is not None:
@@ -164,6 +168,13 @@ def _check_wallets(
         refusal = check_version(wallet_id, wallet.version, expected)
         if refusal is not None:
             return refusal
+    return None
+
+
+def _check_debits(lines: tuple[Line, ...], wallets: Wallets) -> ServiceError | None:
+    for line in lines:
+        if isinstance(wallets.get(line.source), Counterparty):
+            return _multi_shard(line.source)
     return None
 
 
