@@ -66,6 +66,16 @@ class WalletRules(Asking):
 
     @precondition(lambda self: self.seldom())
     @rule(owner=st.integers(0, 4))
+    def retire(self, owner: int) -> None:
+        """Close a wallet that never held anything, and try to pay into it."""
+        wallet = self.create(owner, "EUR")
+        self._status(wallet, "Close", "")
+        request = pb.DepositRequest(wallet_id=wallet, amount=money("EUR", 1))
+        frozen = self.model.state_faults(wallet, debit=False)
+        self.ask("Deposit", request, [frozen])
+
+    @precondition(lambda self: self.seldom())
+    @rule(owner=st.integers(0, 4))
     def take_name(self, owner: int) -> None:
         """Ask for a name that its account has given before."""
         account = self.account(owner)
