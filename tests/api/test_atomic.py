@@ -193,3 +193,39 @@ async def test_largest_batches(suite: Suite) -> None:
     assert results[-1].transfer.source_balance.posted_minor == 1000
     await each(suite, with_keys(suite, parts))
     assert (await suite.posted(one), await suite.posted(other)) == (0, 2000)
+
+
+def posting(payer: str, count: int, **more: object) -> Part:
+    """Write several postings of a batch."""
+    line = {
+        "source_wallet_id": payer,
+        "destination_wallet_id": "sys:fees",
+        "amount": money(1),
+    }
+    return {"post_transaction": {"postings": [line] * count, **more}}
+
+
+async def test_no_reply_outgrows_its_message(suite: Suite) -> None:
+    """More postings than one reply can tell are refused before anything is done."""
+    payer = await suite.wallet(20_000)
+    parts = [posting(payer, 100) for _ in range(101)]
+    assert await failure_of(together(suite, parts)) == invalid("commands")
+    assert await failure_of(each(suite, with_keys(suite, parts))) == invalid("commands")
+    assert await suite.posted(payer) == 20_000
+    results = await each(suite, with_keys(suite, parts[1:]))
+    assert not any(result.HasField("error") for result in results)
+    made = [result.post_transaction.transaction.transaction_id for result in results]
+    backs: list[Part] = [{"reverse_transaction": {"transaction_id": tx_id}} for tx_id in made]
+    last = posting(payer, 1)
+    assert await failure_of(together(suite, [*backs, last])) == invalid("commands")
+    assert await suite.posted(payer) == 10_000
+
+
+async def test_no_atomic_batch_outgrows_its_packet(suite: Suite) -> None:
+    """One commit carries about two megabytes; each for itself, the same commands are many."""
+    payer = await suite.wallet(1000)
+    parts = [posting(payer, 1, description="x" * 4000) for _ in range(500)]
+    assert await failure_of(together(suite, parts)) == invalid("commands")
+    await together(suite, parts[:400])
+    await each(suite, with_keys(suite, parts))
+    assert await suite.posted(payer) == 100

@@ -1,7 +1,9 @@
 """A command that can't be carried out fails alone; what was queued beside it succeeds."""
 
 import pytest
+from asyncmy.errors import OperationalError
 
+from tests.engine.faulty_shard import Point
 from tests.engine.world import World, again, posted, reason
 from wallet.domain.batch import Batch
 from wallet.domain.commands import Command
@@ -75,6 +77,23 @@ async def _expect_one_failure(
     await world.check()
     assert reason(await world.do(commands[at])) == "INTERNAL"
     assert getattr(await world.do(again(commands[0])), "replayed", None) is True
+
+
+async def test_what_is_too_much_for_one_packet_is_split(world: World) -> None:
+    """The server refuses a packet for its size: halves of the batch fit, and nobody loses."""
+    await world.start()
+    source, near = await world.wallet(0, 1_000), await world.wallet(0)
+    shard = world.shards[0]
+
+    async def refuse() -> None:
+        raise OperationalError(1153, "Got a packet bigger than 'max_allowed_packet' bytes")
+
+    shard.once[Point.BEFORE_SAVE].append(refuse)
+    for future in world.queue([world.transfer(source, near) for _ in range(8)]):
+        posted((await future).outcome)
+    assert shard.error_numbers == [1153]
+    assert await world.posted(0, source) == 1_000 - 8
+    await world.check()
 
 
 async def test_a_broken_schema_fails_its_batch_at_once(own_world: World) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from google.protobuf.message import Message
 
 from guilder.wallet.v1 import wallet_service_pb2 as pb
-from wallet.api.carry import Asked, Carrier
+from wallet.api.carry import Asked, Carrier, check_lines
 from wallet.api.form import Form
 from wallet.api.names import Names
 from wallet.api.parse.postings import scope_of
@@ -21,6 +21,7 @@ from wallet.domain.commands import (
     Transfer,
 )
 from wallet.domain.outcome import AtomicSet
+from wallet.engine.queue import MAX_ATOMIC_BYTES, size_of
 from wallet.engine.router import Router
 from walletkit.errors import FieldViolation, ServiceError, invalid_field
 from walletkit.ids import NIL, new_id, slot_of
@@ -84,8 +85,10 @@ class Batches:
         form.done()
         names = [_name_of(place, one) for place, one in enumerate(request.commands)]
         commands = await self._parts(names, request.commands)
+        check_lines(commands)
         self._check_shard(commands)
         atomic = _atomic(commands, key)
+        _check_size(atomic)
         verbs = [IN_BATCHES[name] for name in names]
         replies = await self._replies(atomic, verbs, deadline, validate_only=request.validate_only)
         return pb.BatchExecuteResponse(
@@ -166,6 +169,14 @@ def _atomic(commands: Sequence[SingleCommand], key: str) -> Atomic:
     slot = slot_of(scope)
     fingerprint = idempotency.atomic_fingerprint(command.fingerprint for command in commands)
     return Atomic(new_id(slot), slot, parts, key_hash, fingerprint)
+
+
+def _check_size(atomic: Atomic) -> None:
+    """Refuse what one commit should not carry."""
+    size = size_of(atomic)
+    if size > MAX_ATOMIC_BYTES:
+        rule = f"must come to about {MAX_ATOMIC_BYTES} bytes at most where they are atomic"
+        raise invalid_field("commands", f"{size} bytes", rule)
 
 
 def _scope_of(command: SingleCommand) -> bytes:

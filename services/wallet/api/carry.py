@@ -13,17 +13,20 @@ from wallet.api import replies
 from wallet.api.form import Form, UnresolvedError
 from wallet.api.names import Names
 from wallet.api.verbs import AnyVerb, Out, Reply, Request, Verb
-from wallet.domain.commands import KeyedCommand, SingleCommand
+from wallet.domain.commands import KeyedCommand, PostTransaction, SingleCommand
 from wallet.domain.kinds import RETURN_LEG, LegResult, TransactionState
 from wallet.domain.outcome import AssetSet, HoldSet, Outcome, Posted, SingleOutcome, WalletSet
 from wallet.engine.queue import Answer
 from wallet.engine.router import Router
 from wallet.store import queries
-from walletkit.errors import ServiceError
+from walletkit.errors import ServiceError, invalid_field
 from walletkit.ids import is_system
 from walletkit.money import learn
 
 DEFAULT_DEADLINE_S = 30.0
+MAX_LINES = 10_000
+"""Postings of all commands of one call together: its one reply tells each of them, and must fit in
+a message. Reversals of several postings count with theirs."""
 LANDED_TIMEOUT_S = 1.0
 """Longest wait for another shard's word on whether a leg has landed."""
 
@@ -67,8 +70,11 @@ class Carrier:
 
         All that is well-formed is queued at once, in order. What is only to be tried is decided in
         order, too, as if each before it had been made.
+
+        Raise ``ServiceError`` for too many postings.
         """
         commands = await self._read_all(asked)
+        check_lines(commands)
         tried = [
             (place, command)
             for place, (one, command) in enumerate(zip(asked, commands, strict=True))
@@ -238,6 +244,14 @@ def deadline_of(context: Context) -> float:
 def _exists(outcome: Outcome) -> bool:
     """Tell whether what a command was only tried for was made before, under its key."""
     return isinstance(outcome, SingleOutcome) and outcome.replayed
+
+
+def check_lines(commands: Sequence[SingleCommand | ServiceError]) -> None:
+    """Refuse more postings than one reply can tell, before anything is done."""
+    lines = sum(len(one.lines) for one in commands if isinstance(one, PostTransaction))
+    if lines > MAX_LINES:
+        rule = f"must come to at most {MAX_LINES} postings in all"
+        raise invalid_field("commands", f"{lines} postings", rule)
 
 
 def _unexpected(outcome: Outcome) -> Exception:

@@ -6,8 +6,10 @@ from typing import NamedTuple
 from wallet.domain.commands import (
     Atomic,
     Command,
+    FreezeAccount,
     InternalCommand,
     PostTransaction,
+    SetAccountLimits,
     Transfer,
 )
 from wallet.domain.outcome import Outcome
@@ -17,6 +19,11 @@ COMMAND_BYTES = 250
 """What a command adds to a batch besides the caller's own bytes."""
 LINE_BYTES = 150
 """What each of several postings adds."""
+ACCOUNT_BYTES = 256 * 1024
+"""What a change of a whole account adds: up to a thousand wallets change with it."""
+MAX_ATOMIC_BYTES = 2 * 1024 * 1024
+"""The largest atomic batch. It can't be split, its packet is about four times as large, and no
+packet may reach the 16 MiB that servers take; meanwhile all of its shard waits for it."""
 
 
 class Answer(NamedTuple):
@@ -71,6 +78,8 @@ def size_of(command: Command) -> int:
         return COMMAND_BYTES + len(command.opaque)
     if isinstance(command, Atomic):
         return COMMAND_BYTES + sum(size_of(part) for part in command.commands)
+    if isinstance(command, (FreezeAccount, SetAccountLimits)):
+        return ACCOUNT_BYTES
     size = COMMAND_BYTES + len(getattr(command, "opaque", b""))
     if isinstance(command, PostTransaction):
         size += LINE_BYTES * len(command.lines)

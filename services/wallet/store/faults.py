@@ -14,6 +14,8 @@ from walletkit.sql.session import (
 )
 
 _CHECK_VIOLATED = frozenset({4025, 3819})
+_TOO_LARGE = 1153
+"""A packet above `max_allowed_packet`: half of the batch may fit."""
 _DATA_CLASSES = ("22", "23")
 _FIRST_SERVER_ERROR = 1000
 _FIRST_CLIENT_ERROR = 2000
@@ -41,8 +43,8 @@ class Fault(Enum):
     STALE_EPOCH = auto()
     """Somebody else owns the shard. Change nothing."""
     DATA = auto()
-    """A value that the database refuses, or that breaks our own code: split the batch, and let the
-    one command fail alone."""
+    """A value that the database refuses, or that breaks our own code, or too much for one packet:
+    split the batch, and let the one command fail alone."""
     OTHER = auto()
     """A fault of the schema or the server, the same for every command: the batch fails."""
 
@@ -74,7 +76,7 @@ def classify(error: BaseException) -> Fault:
     if number in _STATEMENT_ENDED:
         return Fault.DEADLOCK
     state = getattr(error, "sqlstate", None) or ""
-    if number in _CHECK_VIOLATED or state.startswith(_DATA_CLASSES):
+    if number == _TOO_LARGE or number in _CHECK_VIOLATED or state.startswith(_DATA_CLASSES):
         return Fault.DATA
     return Fault.OTHER
 
