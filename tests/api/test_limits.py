@@ -40,6 +40,7 @@ async def test_credit_line(suite: Suite) -> None:
     assert (failure.code, failure.reason) == ("FAILED_PRECONDITION", "OVERDRAFT_IN_USE")
     found = await suite.do("GetWalletLimits", wallet_id=wallet)
     assert found.limits.overdraft_limit_minor == 50
+    assert (found.currency_code, found.exponent) == ("EUR", 2)
     await suite.deposit(wallet, 30)
     await limit(suite, wallet)
     assert (await suite.balance(wallet)).overdraft_limit_minor == 0
@@ -155,7 +156,8 @@ async def test_account_limits(suite: Suite) -> None:
     assert found.held_minor == 30
     assert {one.window: one.debit_minor for one in found.usage}[DAY] == 60
     await suite.do("VoidHold", hold_id=hold.hold_id)
-    assert (await suite.do("SetAccountLimits", **named)).wallets == 3
+    reply = await suite.do("SetAccountLimits", **named)
+    assert (reply.wallets, reply.exponent) == (3, 2)
     await suite.withdraw(one, 200)
     found = await suite.do("GetAccountLimits", **named)
     assert (len(found.usage), found.limits.HasField("max_transaction_minor")) == (0, False)
@@ -211,6 +213,7 @@ async def test_limits_of_nobody(suite: Suite) -> None:
     named = {"account_id": account, "currency_code": "EUR"}
     failure = await failure_of(suite.do("SetAccountLimits", **named))
     assert failure == missing("ACCOUNT_NOT_FOUND", account_id=account)
-    assert (await suite.do("GetAccountLimits", **named)).held_minor == 0
+    found = await suite.do("GetAccountLimits", **named)
+    assert (found.held_minor, found.exponent) == (0, 2)
     bad = suite.do("GetAccountLimits", account_id="", currency_code="x")
     assert await failure_of(bad) == invalid("account_id", "currency_code")

@@ -22,7 +22,7 @@ from wallet.store import queries
 from wallet.store.queries import StoredTransaction
 from walletkit.errors import invalid_field
 from walletkit.ids import NIL, format_id, is_system, slot_of_account
-from walletkit.money import EXPONENTS
+from walletkit.money import EXPONENTS, exponent_of
 from walletkit.rpc import pages
 
 _NEWEST = b"\xff" * len(NIL)
@@ -157,9 +157,12 @@ class Reading:
         limits = found[0] if found is not None else Limits()
         # The credit line is the balance's, whatever else bounds the wallet.
         limits = limits._replace(overdraft=balance.overdraft_limit)
+        await self._names.make_sure_of([balance.currency])
         return limits_pb.GetWalletLimitsResponse(
             limits=render.wallet_limits(limits),
             usage=render.usage(found[1], _now_us()) if found is not None else (),
+            currency_code=balance.currency,
+            exponent=exponent_of(balance.currency),
         )
 
     async def account_limits(
@@ -170,12 +173,15 @@ class Reading:
         shard = self._router.shard_of_slot(slot_of_account(account_id))
         found = await queries.account_limits(shard, account_id, currency)
         if found is None:
-            return limits_pb.GetAccountLimitsResponse(limits=res.AccountLimits())
+            return limits_pb.GetAccountLimitsResponse(
+                limits=res.AccountLimits(), exponent=exponent_of(currency)
+            )
         limits, used, held = found
         return limits_pb.GetAccountLimitsResponse(
             limits=render.account_limits(limits),
             usage=render.usage(used, _now_us()),
             held_minor=held,
+            exponent=exponent_of(currency),
         )
 
     async def assets(self) -> Sequence[res.Asset]:

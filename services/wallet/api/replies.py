@@ -17,6 +17,7 @@ from guilder.wallet.v1 import wallet_service_pb2 as pb
 from wallet.api import render
 from wallet.domain.commands import Limits
 from wallet.domain.outcome import AccountSet, AssetSet, HoldSet, Posted, WalletSet
+from walletkit.money import exponent_of
 
 Made = Position | None
 """At or behind the change in the shard's stream; None where nothing was to be made."""
@@ -138,6 +139,7 @@ def account_limits(outcome: AccountSet, made: Made) -> limits.SetAccountLimitsRe
         wallets=outcome.wallets,
         replayed=outcome.replayed,
         position=made,
+        exponent=exponent_of(outcome.currency),
     )
 
 

@@ -50,13 +50,11 @@ VelocityOption = Annotated[
 @command(wallet_app, name="show")
 async def show_of_wallet(call: Call, wallet_id: WalletArgument) -> View:
     """Show a wallet's limits, and what is used of them."""
-    wallet = await call.guilder.wallet.get_wallet(wallet_id)
     reply = await call.guilder.limits.get_wallet_limits(wallet_id)
-    currency, exponent = wallet.currency_code, wallet.exponent
 
     def show() -> None:
-        _show_limits(reply.limits, currency, exponent)
-        _show_usage(reply.usage, currency, exponent)
+        _show_limits(reply.limits, reply.currency_code, reply.exponent)
+        _show_usage(reply.usage, reply.currency_code, reply.exponent)
 
     return View(as_dict(reply), show)
 
@@ -100,8 +98,8 @@ async def set_of_wallet(
 @command(account_app, name="show")
 async def show_of_account(call: Call, account: AccountArgument, currency: CurrencyArgument) -> View:
     """Show an account's limits in a currency, and what its wallets have used of them."""
-    exponent = await _exponent(call, currency)
     reply = await call.guilder.limits.get_account_limits(account, currency)
+    exponent = reply.exponent
 
     def show() -> None:
         _show_limits(reply.limits, currency, exponent)
