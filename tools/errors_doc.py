@@ -29,8 +29,8 @@ programs: always an `ErrorInfo` with `reason`, `domain` = `guilder` and `metadat
 that the sentence names), and for malformed requests a `BadRequest` with one entry for each field.
 Decide by `reason`; sentences may change.
 
-Checks come in one order: shape, then the idempotency key, then existence, state, version, limits,
-funds.
+Checks come in one order: shape, then the idempotency key, then existence, state, currency,
+version, limits, funds.
 
 **Is it kept with its key?** Declines with FAILED_PRECONDITION or ABORTED are decisions: the same
 key gets the same decline, also when the wallet could pay by now. Everything else may end otherwise

@@ -41,7 +41,7 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             Code.INVALID_ARGUMENT,
             "A field is malformed; `BadRequest` names field, value and rule.",
         ),
-        "WALLET_NOT_FOUND": Entry(Code.NOT_FOUND, "No wallet has this id."),
+        "WALLET_NOT_FOUND": Entry(Code.NOT_FOUND, "No wallet has this id or alias."),
         "TRANSACTION_NOT_FOUND": Entry(Code.NOT_FOUND, "No transaction has this id."),
         "SUBSCRIPTION_NOT_FOUND": Entry(Code.NOT_FOUND, "No subscription has this id."),
         "SHARD_NOT_FOUND": Entry(Code.NOT_FOUND, "No shard has this number."),

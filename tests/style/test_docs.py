@@ -28,9 +28,9 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not [link for link in links if not (page.parent / link).exists()]
 
 
-@pytest.mark.parametrize("service", ["wallet", "ledger"])
+@pytest.mark.parametrize("service", ["wallet", "ledger", "notify"])
 def test_operations_names_every_setting(service: str) -> None:
-    """docs/operations.md has each setting of wallet and ledger by the name of its variable."""
+    """docs/operations.md has each setting of every service by the name of its variable."""
     text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
     module = (ROOT / f"services/{service}/settings.py").read_text(encoding="utf-8")
     fields = set(SETTING.findall(module)) - {"model_config", "shard_urls"}

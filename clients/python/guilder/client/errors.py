@@ -97,7 +97,7 @@ class NotFoundError(GuilderError):
 
 
 class WalletNotFoundError(NotFoundError):
-    """No wallet has this id."""
+    """No wallet has this id or alias."""
 
 
 class AccountNotFoundError(NotFoundError):
