@@ -9,8 +9,11 @@ from asyncmy.errors import OperationalError
 from tests.engine import movements as make
 from tests.engine.faulty_shard import Point
 from tests.engine.world import World, account_on, id_sql, posted, reason, stranger
+from wallet.domain.bound import account_owner
+from wallet.domain.commands import Command, Limits
 from wallet.domain.outcome import AccountSet, WalletSet
 from wallet.engine import batch_run
+from walletkit.ids import slot_of_account
 from walletkit.sql import session
 from walletkit.sql.session import DEADLOCK, LOCK_WAIT_TIMEOUT
 
@@ -109,6 +112,41 @@ async def test_a_wallet_stays_suspect_while_it_stays_locked(
         assert slowest < 0.5
         assert len(world.shards[0].errors) == timeouts
     posted((await waiting).outcome)
+    await world.check()
+
+
+@pytest.mark.parametrize("locked", ["slot", "limits of the wallet", "limits of the account"])
+async def test_a_locked_slot_or_limit_makes_only_its_own_commands_wait(
+    world: World, short_lock_wait: None, locked: str
+) -> None:
+    """What else a batch locks is found as well: the shard goes on without those who need it."""
+    await world.start()
+    account_id, bounds = account_on(0), Limits(max_transaction=50)
+    made = await world.do(make.named(account_id, "a"))
+    assert isinstance(made, WalletSet)
+    limited = made.facts.wallet_id
+    free, other = await world.wallet(0, 100), await world.wallet(0)
+    posted(await world.do(world.deposit(limited, 10)))
+    row = f"slots WHERE slot={slot_of_account(account_id)}"
+    waits: Command = make.named(account_id, "b")
+    if locked != "slot":
+        whole = locked.endswith("account")
+        limit = make.limit_account(account_id, bounds) if whole else None
+        await world.do(limit or make.limit_wallet(limited, bounds))
+        owner = account_owner(account_id, "EUR") if whole else limited
+        row, waits = f"limits WHERE owner={id_sql(owner)}", world.transfer(limited, other)
+    async with stranger(world.urls[0]) as run:
+        await run(f"SELECT 1 FROM {row} FOR UPDATE")
+        first, second = world.queue([waits, world.transfer(free, other)])
+        posted((await asyncio.wait_for(second, 5)).outcome)
+        assert world.shards[0].error_numbers == [LOCK_WAIT_TIMEOUT, LOCK_WAIT_TIMEOUT]
+        began = time.monotonic()
+        for _ in range(10):
+            posted(await world.do(world.transfer(free, other)))
+        assert time.monotonic() - began < 1
+        assert not first.done()
+    outcome = (await asyncio.wait_for(first, 2)).outcome
+    assert not getattr(outcome, "reason", "")
     await world.check()
 
 

@@ -15,14 +15,17 @@ from dataclasses import dataclass
 import structlog
 
 from wallet.domain.batch import Batch
+from wallet.domain.bound import account_owner
 from wallet.domain.commands import (
     Atomic,
     Authorize,
     CaptureHold,
     Command,
+    CreateWallet,
     FreezeAccount,
     LandLeg,
     PostTransaction,
+    RegisterAsset,
     Reverse,
     SetAccountLimits,
     Transfer,
@@ -32,6 +35,7 @@ from wallet.engine.counterparties import Counterparties
 from wallet.engine.queue import Item
 from wallet.store.faults import Fault, classify, in_doubt
 from wallet.store.needs import ReadSet, read_set
+from wallet.store.probe import slot_lock
 from wallet.store.shard import Shard
 from walletkit.errors import ServiceError
 
@@ -45,7 +49,7 @@ MAX_PARKS = 20
 PAUSE_FIRST_S = 0.01
 PAUSE_MOST_S = 1.0
 SUSPECT_S = 10.0
-"""How long after it was last found locked by a stranger a wallet is probed before each batch."""
+"""How long after it was last found locked by a stranger a row is probed before each batch."""
 
 log = structlog.get_logger()
 
@@ -197,16 +201,16 @@ class BatchRun:
         return []
 
     async def _park_blocked(self, items: list[Item]) -> list[Item]:
-        """Park the commands whose wallets a stranger's transaction holds; return the others."""
+        """Park the commands whose rows a stranger's transaction holds; return the others."""
         self._account_wallets.update(self._needs.account_wallets)
-        wallet_ids = {wallet_id for item in items for wallet_id in self._locks(item.command)}
-        blocked = await self._blocked(wallet_ids)
+        locks = {lock for item in items for lock in self._locks(item.command)}
+        blocked = await self._blocked(locks)
         until = time.monotonic() + SUSPECT_S
         self._suspects.update(dict.fromkeys(blocked, until))
         return self._without(items, blocked)
 
     async def _park_suspects(self, items: list[Item]) -> list[Item]:
-        """Probe wallets that were found locked lately, so that no batch waits for them again."""
+        """Probe rows that were found locked lately, so that no batch waits for them again."""
         now = time.monotonic()
         self._suspects = {w: until for w, until in self._suspects.items() if until > now}
         asked = {w for item in items for w in self._locks(item.command) if w in self._suspects}
@@ -220,9 +224,9 @@ class BatchRun:
         self._suspects.update(dict.fromkeys(blocked, now + SUSPECT_S))
         return self._without(items, blocked)
 
-    async def _blocked(self, wallet_ids: set[bytes]) -> set[bytes]:
+    async def _blocked(self, locks: set[bytes]) -> set[bytes]:
         try:
-            return await self._shard.blocked(wallet_ids)
+            return await self._shard.blocked(locks)
         except Exception as error:  # noqa: BLE001  # the run that follows answers for it
             log.warning("probe failed", shard=self._shard.number, error=repr(error))
             self._shard.drop_writer()
@@ -241,9 +245,15 @@ class BatchRun:
         return free
 
     def _locks(self, command: Command) -> Iterator[bytes]:
-        """Yield the wallets that a command may lock; those of other shards do no harm here."""
+        """Yield the rows that a command may lock, see ``probe``.
+
+        Wallets of other shards do no harm here.
+        """
         if isinstance(command, (FreezeAccount, SetAccountLimits)):
             yield from self._account_wallets.get(command.account_id, ())
+            yield from _slot_locks(command)
+        elif isinstance(command, (CreateWallet, RegisterAsset)):
+            yield from _slot_locks(command)
         elif isinstance(command, Atomic):
             for part in command.commands:
                 yield from self._locks(part)
@@ -281,6 +291,15 @@ def _locks(command: Command) -> Iterator[bytes]:
         named: bytes | None = getattr(command, "wallet_id", None)
         if named is not None:
             yield named
+
+
+def _slot_locks(
+    command: CreateWallet | FreezeAccount | SetAccountLimits | RegisterAsset,
+) -> Iterator[bytes]:
+    """Yield what stands for an account as a whole: its slot, and its limits."""
+    yield slot_lock(command.slot)
+    if isinstance(command, (CreateWallet, SetAccountLimits)):
+        yield account_owner(command.account_id, command.currency)
 
 
 def _internal() -> ServiceError:

@@ -8,12 +8,12 @@ import asyncmy
 from asyncmy.errors import InterfaceError, OperationalError
 
 from wallet.domain.batch import Batch
+from wallet.store import probe
 from wallet.store.load import PACKET_TIMEOUT_S, StaleEpochError, load
 from wallet.store.needs import ReadSet
 from wallet.store.save import save
 from walletkit.errors import ServiceError
 from walletkit.ids import SLOTS
-from walletkit.sql.literals import id_list
 from walletkit.sql.session import open_session, run_packet
 
 READERS = 4
@@ -116,18 +116,11 @@ class Shard:
         async with asyncio.timeout(PACKET_TIMEOUT_S):
             await run_packet(writer, "SELECT 1; ROLLBACK")
 
-    async def blocked(self, wallet_ids: set[bytes]) -> set[bytes]:
-        """Return those of the wallets that another session holds locked right now."""
-        ids = id_list(wallet_ids)
+    async def blocked(self, locks: set[bytes]) -> set[bytes]:
+        """Return those of the rows that another session holds locked; see ``probe``."""
         writer = await self._write_connection()
         async with asyncio.timeout(PACKET_TIMEOUT_S):
-            there, free = await run_packet(
-                writer,
-                f"SELECT wallet_id FROM balances WHERE wallet_id IN ({ids});"
-                f" SELECT wallet_id FROM balances WHERE wallet_id IN ({ids})"
-                " ORDER BY wallet_id FOR UPDATE SKIP LOCKED; ROLLBACK",
-            )
-        return {row[0] for row in there} - {row[0] for row in free}
+            return await probe.blocked(writer, locks)
 
     async def query(self, sql: str, args: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """Run one reading statement, its ``args`` bound; a broken connection is replaced once.
