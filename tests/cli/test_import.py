@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from guilder.cli.demo.command import fingerprint, read_balances
-from guilder.cli.importing.command import import_sheet
+from guilder.cli.demo.tour import fingerprint, read_balances
 from guilder.cli.importing.order import make_plan
 from guilder.cli.importing.rows import COLUMNS, Sheet
 from guilder.cli.importing.run import Run
+from guilder.cli.importing.sheet import import_sheet
 from guilder.client import Addresses, CallPolicy, Guilder
 from tests.cli.payrolls import fresh_payroll, one_by_one, write
 from walletkit.stack import Stack
