@@ -132,8 +132,15 @@ async def test_account_that_is_too_large(suite: Suite) -> None:
     account = suite.account(0)
     for _ in range(10):
         await asyncio.gather(*[suite.wallet_in(account) for _ in range(100)])
+    full = declined("ACCOUNT_TOO_LARGE", account_id=account, limit=1000)
     await suite.do("FreezeAccount", account_id=account)
+    # Else nothing could ever unfreeze it.
+    assert await failure_of(suite.wallet_in(account)) == full
     await suite.do("UnfreezeAccount", account_id=account)
+    limits = {"account_id": account, "currency_code": "EUR"}
+    await suite.do("SetAccountLimits", **limits, limits={"max_transaction_minor": 5})
+    assert await failure_of(suite.wallet_in(account)) == full
+    await suite.do("SetAccountLimits", **limits)
     await suite.wallet_in(account)
     for method, more in (("FreezeAccount", {}), ("SetAccountLimits", {"currency_code": "EUR"})):
         failure = await failure_of(suite.do(method, account_id=account, **more))

@@ -14,7 +14,6 @@ from tests.domain.commands_for_tests import (
     withdrawal,
 )
 from tests.domain.limited_for_tests import DEBITS, OWNER, limited_batch, velocity
-from wallet.domain.account import MAX_ACCOUNT_WALLETS
 from wallet.domain.batch import AccountChange, Balance, Batch
 from wallet.domain.bound import decode_limits, encode_limits
 from wallet.domain.commands import FreezeAccount, Limits, SetAccountLimits
@@ -22,6 +21,7 @@ from wallet.domain.decide import decide
 from wallet.domain.kinds import (
     ACCOUNT_LIMITED,
     LIMITED,
+    MAX_ACCOUNT_WALLETS,
     AccountFreeze,
     WalletChangeKind,
     WalletStatus,
@@ -139,6 +139,22 @@ def test_an_account_is_what_wallets_have(command: FreezeAccount | SetAccountLimi
     assert refused(batch, command) == "ACCOUNT_TOO_LARGE"
     batch = account_batch({wallet_id: balance() for wallet_id in ids[1:]})
     assert changed(batch, command).wallets == MAX_ACCOUNT_WALLETS
+
+
+@pytest.mark.parametrize("command", [freeze_account(ALL), limit_account(LIMITS)])
+def test_a_bound_account_does_not_outgrow_what_undoes_it(
+    command: FreezeAccount | SetAccountLimits,
+) -> None:
+    """While it is frozen or limited it gets no wallet too many; one that is neither does."""
+    batch = account_batch({make_id(HERE, n): balance() for n in range(1, MAX_ACCOUNT_WALLETS)})
+    batch.account_sizes["someone"] = MAX_ACCOUNT_WALLETS - 1
+    changed(batch, command)
+    outcomes = [decide(batch, create(HERE, key=f"new {n}")) for n in range(2)]
+    assert isinstance(outcomes[0], WalletSet)
+    assert getattr(outcomes[1], "reason", "") == "ACCOUNT_TOO_LARGE"
+    free = account_batch({})
+    free.account_sizes["someone"] = MAX_ACCOUNT_WALLETS
+    assert isinstance(decide(free, create(HERE, key="new")), WalletSet)
 
 
 def test_limits_bind_all_wallets_of_a_currency() -> None:

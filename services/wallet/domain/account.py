@@ -9,6 +9,7 @@ from wallet.domain.commands import FreezeAccount, Limits, SetAccountLimits
 from wallet.domain.kinds import (
     ACCOUNT_FREEZE_FLAGS,
     ACCOUNT_LIMITED,
+    MAX_ACCOUNT_WALLETS,
     AccountFreeze,
     WalletChangeKind,
     WalletStatus,
@@ -16,9 +17,6 @@ from wallet.domain.kinds import (
 from wallet.domain.outcome import AccountSet
 from wallet.domain.wallet import before_of, note_change, own_limits
 from walletkit.errors import ServiceError
-
-MAX_ACCOUNT_WALLETS = 1000
-"""How many wallets an account may have, closed ones included, to be changed by one command."""
 
 
 def decide_freeze(batch: Batch, command: FreezeAccount) -> AccountSet | ServiceError:

@@ -253,6 +253,9 @@ class Batch:
     """How far those accounts are frozen that the batch may change or add a wallet to."""
     account_wallets: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     """All wallets of those accounts that the batch may freeze or limit; all are locked."""
+    account_sizes: dict[str, int] = field(default_factory=dict)
+    """How many wallets those accounts have that the batch may add to and that were ever frozen or
+    limited; no number above ``MAX_ACCOUNT_WALLETS`` is exact."""
     assets: dict[str, int] = field(default_factory=dict)
     """Exponents of assets that are registered already, of those that the batch may register."""
     counterparties: dict[bytes, Counterparty | NoCounterparty] = field(default_factory=dict)

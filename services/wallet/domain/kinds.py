@@ -2,6 +2,9 @@
 
 from enum import IntEnum
 
+MAX_ACCOUNT_WALLETS = 1000
+"""How many wallets an account may have, closed ones included, to be changed by one command."""
+
 RETURN_LEG = 128
 """Legs from this number on bring money back: leg ``n`` returns as leg ``n + RETURN_LEG``."""
 

@@ -20,6 +20,7 @@ from wallet.domain.kinds import (
     ACCOUNT_LIMITED,
     ANY_VERSION,
     LIMITED,
+    MAX_ACCOUNT_WALLETS,
     AccountFreeze,
     WalletChangeKind,
     WalletStatus,
@@ -81,18 +82,23 @@ def refuse_move(
 
 
 def decide_create(batch: Batch, command: CreateWallet) -> WalletSet | ServiceError:
-    """Create the wallet: only a name that is taken refuses it.
+    """Create the wallet, or say why not.
 
-    It is born as frozen and limited as its account is.
+    It is born as frozen and limited as its account is; and no account that is either outgrows what
+    one command can undo.
     """
     name = (command.account_id, command.alias)
     if command.alias and name in batch.aliases:
         return _alias_taken(command.account_id, command.alias, batch.aliases[name])
+    freeze = batch.accounts.get(command.account_id, AccountFreeze.NONE)
+    owner = account_owner(command.account_id, command.currency)
+    size = batch.account_sizes.get(command.account_id, 0)
+    if (freeze or owner in batch.bounds) and size >= MAX_ACCOUNT_WALLETS:
+        return _account_full(command.account_id)
+    batch.account_sizes[command.account_id] = size + 1
     facts = facts_of(command, batch.now_us)
     balance = Balance(command.currency, 0, 0, 0, WalletStatus.ACTIVE, _FIRST_VERSION)
-    freeze = batch.accounts.get(command.account_id, AccountFreeze.NONE)
     balance.flags = int(freeze)
-    owner = account_owner(command.account_id, command.currency)
     if owner in batch.bounds:
         balance.flags |= ACCOUNT_LIMITED
         batch.owners[command.ref] = owner
@@ -347,4 +353,12 @@ def _alias_taken(account_id: str, alias: str, wallet_id: bytes) -> ServiceError:
         "ALIAS_TAKEN",
         f"account {account_id} has a wallet named {alias}",
         {"account_id": account_id, "alias": alias, "wallet_id": format_id(wallet_id)},
+    )
+
+
+def _account_full(account_id: str) -> ServiceError:
+    return ServiceError(
+        "ACCOUNT_TOO_LARGE",
+        f"account {account_id} is frozen or limited: it has at most {MAX_ACCOUNT_WALLETS} wallets",
+        {"account_id": account_id, "limit": str(MAX_ACCOUNT_WALLETS)},
     )

@@ -17,12 +17,12 @@ from typing import Any
 
 import asyncmy
 
-from wallet.domain.account import MAX_ACCOUNT_WALLETS
 from wallet.domain.batch import Balance, Batch, Kept
 from wallet.domain.bound import Bound, account_owner, decode_limits, decode_usage
 from wallet.domain.kinds import (
     ACCOUNT_LIMITED,
     LIMITED,
+    MAX_ACCOUNT_WALLETS,
     RETURN_LEG,
     AccountFreeze,
     HoldState,
@@ -80,6 +80,7 @@ async def load(
         kept = await _load_kept(connection, found.get("keys", []))
         batch = _batch(shard, max(to_us(now), clock_us), seq, found, kept)
         batch.account_wallets = dict(needs.account_wallets)
+        batch.account_sizes.update({a: len(ids) for a, ids in needs.account_wallets.items()})
         await _load_bounds(connection, needs, batch, lock=lock)
     return batch
 
@@ -181,10 +182,22 @@ def _add_accounts(statements: dict[str, str], needs: ReadSet) -> None:
         statements["accounts"] = (
             f"SELECT account_id,freeze FROM accounts WHERE account_id IN ({_texts(needs.accounts)})"
         )
+    if growing := needs.accounts - needs.whole_accounts:
+        # Only where one is: accounts that were never frozen or limited are not counted.
+        statements["sizes"] = " UNION ALL ".join([_size(account_id) for account_id in growing])
     if needs.assets:
         statements["assets"] = (
             f"SELECT currency,exponent FROM assets WHERE currency IN ({_texts(needs.assets)})"
         )
+
+
+def _size(account_id: str) -> str:
+    """Count an account's wallets, as far as it matters."""
+    text = _text(account_id)
+    return (
+        f"SELECT account_id,(SELECT COUNT(*) FROM (SELECT 1 FROM wallets WHERE account_id={text}"
+        f" LIMIT {MAX_ACCOUNT_WALLETS + 1}) w) FROM accounts WHERE account_id={text}"
+    )
 
 
 def _texts(values: set[str]) -> str:
@@ -282,6 +295,7 @@ def _batch(
         accounts={
             account_id: AccountFreeze(freeze) for account_id, freeze in found.get("accounts", [])
         },
+        account_sizes=dict(found.get("sizes", [])),
         assets=dict(found.get("assets", [])),
     )
 
