@@ -121,7 +121,7 @@ async def test_what_was_made_has_its_id(suite: Suite) -> None:
     made = (await suite.transfer(one, other, 1)).transaction.transaction_id
     amount = {"amount": money(1)}
     pay = {"source_wallet_id": one, "destination_wallet_id": other, **amount}
-    for method, place, fields in [
+    calls: list[tuple[str, str, dict[str, object]]] = [
         ("CreateWallet", "wallet", {"account_id": suite.account(0), "currency_code": "EUR"}),
         ("Authorize", "hold", {"wallet_id": one, **amount}),
         ("Deposit", "transaction", {"wallet_id": one, **amount}),
@@ -130,7 +130,8 @@ async def test_what_was_made_has_its_id(suite: Suite) -> None:
         ("CaptureHold", "transaction", {"hold_id": hold, **amount}),
         ("PostTransaction", "transaction", {"postings": [pay]}),
         ("ReverseTransaction", "transaction", {"transaction_id": made}),
-    ]:
+    ]
+    for method, place, fields in calls:
         key = suite.key()
         first = await suite.do(method, **fields, idempotency_key=key)
         again = await suite.do(method, **fields, idempotency_key=key, validate_only=True)

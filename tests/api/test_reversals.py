@@ -170,6 +170,42 @@ async def test_reversal_of_what_was_returned(suite: Suite) -> None:
     assert failure == declined("TRANSACTION_RETURNED", **shown)
 
 
+async def test_a_refund_that_bounced_can_be_tried_again(suite: Suite) -> None:
+    """What the payer's wallet could not take counts as not reversed, all of it or a part."""
+    payer, payee = await suite.wallet(100), await suite.wallet(0, shard=1)
+    original = (await suite.transfer(payer, payee, 60)).transaction
+    await books.settled(suite.urls)
+    await reverse(suite, original, amount=money(10))
+    await suite.do(
+        "SetWalletLimits", wallet_id=payer, limits=res.WalletLimits(max_balance_minor=60)
+    )
+    bounced = await reverse(suite, original)
+    await books.settled(suite.urls)
+    found = await suite.do("GetTransaction", transaction_id=bounced.transaction_id)
+    assert found.transaction.state == res.TRANSACTION_STATE_RETURNED
+    assert (await suite.posted(payer), await suite.posted(payee)) == (50, 50)
+    await suite.do("SetWalletLimits", wallet_id=payer, limits=res.WalletLimits())
+    assert (await reverse(suite, original)).amount.amount_minor == 50
+    await books.settled(suite.urls)
+    assert (await suite.posted(payer), await suite.posted(payee)) == (100, 0)
+    shown = {"transaction_id": original.transaction_id}
+    assert await failure_of(reverse(suite, original)) == declined("TRANSACTION_REVERSED", **shown)
+
+
+async def test_a_first_refund_that_bounced_leaves_nothing_behind(suite: Suite) -> None:
+    """Nothing is reversed then, and all of it can be."""
+    payer, payee = await suite.wallet(100), await suite.wallet(0, shard=1)
+    original = (await suite.transfer(payer, payee, 60)).transaction
+    await books.settled(suite.urls)
+    await suite.do(
+        "SetWalletLimits", wallet_id=payer, limits=res.WalletLimits(max_balance_minor=50)
+    )
+    await reverse(suite, original)
+    await books.settled(suite.urls)
+    await suite.do("SetWalletLimits", wallet_id=payer, limits=res.WalletLimits())
+    assert (await reverse(suite, original)).amount.amount_minor == 60
+
+
 async def test_unknown_original_and_bad_fields(suite: Suite) -> None:
     """Unknown transactions are NOT_FOUND; texts have their bounds, amounts theirs."""
     nobody = format_id(new_id(9))

@@ -21,6 +21,7 @@ from wallet.domain.kinds import (
     AccountFreeze,
     LegResult,
     TransactionState,
+    TransactionType,
     WalletChangeKind,
 )
 from wallet.domain.outcome import Hold, Outcome, WalletFacts
@@ -47,6 +48,8 @@ class MemoryShard:
         """Every posting ever made, with the leg that it opens or lands; a home's own has leg -1."""
         self.holds: dict[bytes, Hold] = {}
         self.reversed: dict[bytes, int] = {}
+        self.originals: dict[bytes, bytes] = {}
+        """Of each reversal of a single posting: what it reverses."""
         self.bounds: dict[bytes, Bound] = {}
         self.accounts: dict[str, AccountFreeze] = {}
         self.assets: dict[str, int] = {}
@@ -70,6 +73,11 @@ class MemoryShard:
             paying={i.source for i in self.intents.values() if i.leg < RETURN_LEG},
             holds=dict(self.holds),
             reversed=dict(self.reversed),
+            returning={
+                tx_id: original
+                for tx_id, original in self.originals.items()
+                if original in self.reversed
+            },
             states=dict(self.states),
             bounds={owner: replace(bound) for owner, bound in self.bounds.items()},
             owners={
@@ -143,6 +151,8 @@ class MemoryShard:
         for new in changes.transactions:
             assert new.command.ref not in self.states, "a transaction is inserted once"
             self.states[new.command.ref] = new.state
+            if new.command.type == TransactionType.REVERSAL and not new.lines:
+                self.originals[new.command.ref] = new.command.parent
             legs = {intent.leg for intent in new.intents}
             self.postings.extend(
                 ((new.command.ref, n if n in legs else -1), posting)
@@ -161,7 +171,10 @@ class MemoryShard:
             assert hold_id not in self.holds, "a hold is inserted once"
         assert {change.hold.hold_id for change in changes.hold_changes} == set(changes.holds)
         self.holds.update(changes.holds)
-        self.reversed.update({tx_id: total for tx_id, (_, total) in changes.reversed.items()})
+        for tx_id, (_, total) in changes.reversed.items():
+            assert total >= 0, "no more comes back than was sent"
+            self.reversed[tx_id] = total
+        self.reversed = {tx_id: total for tx_id, total in self.reversed.items() if total}
 
     def _open(self, intent: Intent) -> None:
         place = (intent.tx_id, intent.leg)

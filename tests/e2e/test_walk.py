@@ -49,8 +49,8 @@ async def test_every_movement_is_as_the_model_says(suite: Stack, walk: int) -> N
     number = int(os.environ.get("GUILDER_SEED", "0")) or secrets.randbelow(10**9)
     print(f"walk {walk}: GUILDER_SEED={number}")  # noqa: T201  # pytest shows it when it fails
     Walk.steps = Counter()
-    with _on(suite), _killing(suite, random.Random(number)) as killed:
-        await asyncio.to_thread(_walk, number)
+    with _killing(suite, random.Random(number)) as killed:
+        await asyncio.to_thread(_walk, suite, number)
     print(f"  {dict(Walk.steps.most_common())}, killed {dict(killed)}")  # noqa: T201
     for needed in NEEDED_LONG if LONG else NEEDED:
         assert Walk.steps[needed], f"no {needed}: the walk was too quiet"
@@ -58,11 +58,12 @@ async def test_every_movement_is_as_the_model_says(suite: Stack, walk: int) -> N
     await expect_clean(suite)
 
 
-def _walk(number: int) -> None:
+def _walk(suite: Stack, number: int) -> None:
     """Walk until enough was asked for; methods are named in camel case, reasons in capitals."""
-    while sum(count for name, count in Walk.steps.items() if name[1].islower()) < ASKED:
-        _walks(number)
-        number += 1
+    with _on(suite):
+        while sum(count for name, count in Walk.steps.items() if name[1].islower()) < ASKED:
+            _walks(number)
+            number += 1
 
 
 def _walks(number: int) -> None:

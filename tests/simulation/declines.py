@@ -122,13 +122,17 @@ class Declines:
         return reason == "HOLD_OVER_CAPTURE" and numbers == (allowed, asked) and asked > allowed
 
     def _reversed(self, order: Order, reason: str, told: Told) -> bool:
+        original = UUID(order.request.transaction_id).bytes
         whole = sum(line.amount for line in self._original(order))
-        left = whole - self._replay.reversed[UUID(order.request.transaction_id).bytes]
+        left = whole - self._replay.reversed[original]
         if reason == "TRANSACTION_REVERSED":
             return bool(left == 0)
         asked = order.request.amount.amount_minor
-        numbers = (int(told["remaining"]), int(told["required"]))
-        return numbers == (left, asked) and asked > left > 0
+        # What comes back in the same record may have come before this key, or not.
+        most = left + self._replay.bounced[original]
+        remaining = int(told["remaining"])
+        required = int(told["required"])
+        return bool(left <= remaining <= most and required == asked > remaining > 0)
 
     def _original(self, order: Order) -> Any:  # noqa: ANN401  # lines
         assert order.original is not None

@@ -84,6 +84,8 @@ class Replay:
     destinations: dict[bytes, bytes] = field(default_factory=dict)
     history: dict[tuple[bytes, int], Standing] = field(default_factory=dict)
     reversed: Counter[bytes] = field(default_factory=Counter)
+    bounced: Counter[bytes] = field(default_factory=Counter)
+    """What of originals the record of now gives back: reversals of theirs that could not land."""
     landed: dict[Place, int] = field(default_factory=dict)
     landing: dict[Place, int] = field(default_factory=dict)
     """Legs that land in the record of now: before or behind a key, nobody knows."""
@@ -107,6 +109,9 @@ class Replay:
             for wallet, seen in self.watched.items():
                 seen.append(replace(self.purses[wallet]))
             made = {new.transaction_id: new for new in record.transactions}
+            self.bounced = Counter()
+            for original, amount in self._bounces(record.landed_legs):
+                self.bounced[original] += amount
             for key in record.keys:
                 order = self.orders.get(key.key_hash)
                 claimed = list(self._claim(changes, key.ref, order))
@@ -149,6 +154,17 @@ class Replay:
                     f"{leg} went back from {self.books.number}/{seq} without a reason"
                 )
         self.landed |= self.landing
+        self.reversed -= self.bounced
+
+    def _bounces(self, legs: Iterable[events.LandedLeg]) -> Iterator[tuple[bytes, int]]:
+        """Return what comes back of reversals, by original; of several postings none is undone."""
+        for leg in legs:
+            new = self.books.made.get(leg.transaction_id)
+            credited = leg.result == events.LEG_RESULT_CREDITED
+            if leg.leg < RETURN_LEG or not credited or new is None or len(new.postings) != 1:
+                continue
+            if new.type == events.TRANSACTION_TYPE_REVERSAL:
+                yield new.parent_id, leg.postings[0].amount_minor
 
     def _sent_back(self) -> list[Leg]:
         """Return the legs that could not land in the record of now; a return always can."""

@@ -116,7 +116,8 @@ class MoneyRules(Asking):
         stages = [exists, states | own, currencies, limits, funds]
         made = self.make_lines("ReverseTransaction", request, lines, stages, home)
         if made is not None:
-            deal.reversed += asked
+            # What came back can be tried again.
+            deal.reversed += asked if made.state != "RETURNED" else 0
             answer = self.past[-1][2].message.transaction
             assert answer.parent_id == deal.tx_id
             assert answer.family_id == (deal.family or deal.tx_id)

@@ -42,6 +42,8 @@ class Shards:
         """Hang up."""
         for session in self._sessions.values():
             session.close()
+        # A transport is closed by the loop's next turn.
+        self._loop.run_until_complete(asyncio.sleep(0))
         self._loop.close()
 
     def faults(self, model: Model) -> list[str]:

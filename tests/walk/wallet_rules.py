@@ -41,7 +41,7 @@ class WalletRules(Asking):
     @initialize(target=Asking.wallets)
     def begin(self) -> Any:
         """Begin with money in wallets of every account, on every shard."""
-        wallets = [self.create(owner, CURRENCIES[owner % 4]) for owner in range(OWNERS)]
+        wallets = [self._create(owner, CURRENCIES[owner % 4]) for owner in range(OWNERS)]
         for wallet in wallets:
             currency = self.model.purses[wallet].currency
             request = pb.DepositRequest(wallet_id=wallet, amount=money(currency, FIRST))
@@ -53,22 +53,13 @@ class WalletRules(Asking):
     @rule(target=Asking.wallets, owner=st.integers(0, 4), currency=st.sampled_from(CURRENCIES))
     def create(self, owner: int, currency: str) -> str:
         """Create a wallet, and name it."""
-        account = self.account(owner)
-        alias = f"n{len(self.model.purses)}"
-        request = pb.CreateWalletRequest(account_id=account, currency_code=currency, alias=alias)
-        answer = self.ask("CreateWallet", request, [set()])
-        wallet_id = str(answer.message.wallet.wallet_id)
-        shard = answer.message.position.shard
-        self.model.purses[wallet_id] = Purse(wallet_id, account, shard, currency)
-        self.model.aliases[account, alias] = wallet_id
-        assert answer.message.wallet.alias == alias
-        return wallet_id
+        return self._create(owner, currency)
 
     @precondition(lambda self: self.seldom())
     @rule(owner=st.integers(0, 4))
     def retire(self, owner: int) -> None:
         """Close a wallet that never held anything, and try to pay into it."""
-        wallet = self.create(owner, "EUR")
+        wallet = self._create(owner, "EUR")
         self._status(wallet, "Close", "")
         request = pb.DepositRequest(wallet_id=wallet, amount=money("EUR", 1))
         frozen = self.model.state_faults(wallet, debit=False)
@@ -160,6 +151,18 @@ class WalletRules(Asking):
         for other in self.model.account_purses(purse.account):
             if other.currency == purse.currency:
                 other.version += 1
+
+    def _create(self, owner: int, currency: str) -> str:
+        account = self.account(owner)
+        alias = f"n{len(self.model.purses)}"
+        request = pb.CreateWalletRequest(account_id=account, currency_code=currency, alias=alias)
+        answer = self.ask("CreateWallet", request, [set()])
+        wallet_id = str(answer.message.wallet.wallet_id)
+        shard = answer.message.position.shard
+        self.model.purses[wallet_id] = Purse(wallet_id, account, shard, currency)
+        self.model.aliases[account, alias] = wallet_id
+        assert answer.message.wallet.alias == alias
+        return wallet_id
 
     def _status(self, wallet: str, kind: str, to: str) -> None:
         purse = self.model.purses[wallet]

@@ -145,7 +145,7 @@ async def test_statements_do_not_grow_with_the_batch(
         commands = [command for _ in range(times) for command in every_command()]
         await _load(urls[0], read_set(commands, LOCAL))
         counts.append([len(packet.split("; ")) for packet in sent])
-    assert counts[0] == counts[1] == [2, 13, 2]
+    assert counts[0] == counts[1] == [2, 14, 2]
 
 
 async def test_a_look_locks_nothing(urls: tuple[str, ...], sent: list[str]) -> None:

@@ -210,7 +210,7 @@ class Changes:
     """Those of them that the batch made."""
     hold_changes: list[HoldChange] = field(default_factory=list)
     reversed: dict[bytes, tuple[int, int]] = field(default_factory=dict)
-    """Slot and new total of what is reversed of a transaction."""
+    """Slot and new total of what is reversed of a transaction; 0: nothing any more."""
     settings: set[bytes] = field(default_factory=set)
     """Wallets whose credit line or flags changed: ``touched`` has them."""
     bounds: dict[bytes, Bound | None] = field(default_factory=dict)
@@ -241,6 +241,8 @@ class Batch:
     holds: dict[bytes, Hold] = field(default_factory=dict)
     reversed: dict[bytes, int] = field(default_factory=dict)
     """What is reversed so far of a transaction that credited a wallet of this shard."""
+    returning: dict[bytes, bytes] = field(default_factory=dict)
+    """Originals of reversals whose money may come back to this shard, by reversal."""
     states: dict[bytes, TransactionState] = field(default_factory=dict)
     """Of transactions with several legs one of which may be closed here: their state of now."""
     bounds: dict[bytes, Bound] = field(default_factory=dict)

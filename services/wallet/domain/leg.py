@@ -1,7 +1,8 @@
 """Decide how a credit from another shard lands, and when its intent is over.
 
 A leg is never refused. What a wallet can't take goes through `suspense` back home, as a return;
-what can't return stays in `suspense`, where an operator finds it.
+what can't return stays in `suspense`, where an operator finds it. A reversal that comes back can be
+tried again: its original gets back what it had used up.
 
 A transaction with several legs is over with the last of them. It is RETURNED as soon as one of them
 has come back, for good.
@@ -12,6 +13,7 @@ from wallet.domain.commands import CloseIntent, Intent, LandLeg
 from wallet.domain.kinds import RETURN_LEG, LegResult, TransactionState, WalletStatus
 from wallet.domain.limits import refuse_credit
 from wallet.domain.outcome import Closed, Landed
+from wallet.domain.reversal import note_bounced
 from walletkit.ids import SystemKind, is_system
 
 
@@ -42,6 +44,8 @@ def decide_landing(batch: Batch, command: LandLeg) -> Landed:
     batch.changes.legs.append(NewLeg(intent, command.slot, result, postings, returned))
     if intent.leg >= RETURN_LEG:
         _close_returned(batch, intent)
+        if result == LegResult.CREDITED:
+            note_bounced(batch, intent.tx_id, command.slot, intent.amount)
     return Landed(result)
 
 

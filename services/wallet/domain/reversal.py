@@ -89,5 +89,15 @@ def already_reversed(original: bytes) -> ServiceError:
 
 def note_reversed(batch: Batch, original: bytes, slot: int, total: int) -> None:
     """Note how much of a transaction is reversed by now."""
-    batch.reversed[original] = total
+    if total:
+        batch.reversed[original] = total
+    else:
+        batch.reversed.pop(original, None)
     batch.changes.reversed[original] = (slot, total)
+
+
+def note_bounced(batch: Batch, reversal: bytes, slot: int, amount: int) -> None:
+    """Give back to its original what a reversal could not deliver: it may be reversed again."""
+    original = batch.returning.get(reversal)
+    if original is not None:
+        note_reversed(batch, original, slot, batch.reversed[original] - amount)

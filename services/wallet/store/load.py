@@ -159,6 +159,13 @@ def _add_movements(statements: dict[str, str], needs: ReadSet) -> None:
         statements["reversed"] = (
             f"SELECT tx_id,amount FROM reversed WHERE tx_id IN ({id_list(needs.reversed)})"
         )
+    if needs.returning:
+        # Of several postings one may come back and the others not: that one stays reversed.
+        statements["returning"] = (
+            "SELECT l.tx_id,l.parent,r.amount FROM links l JOIN reversed r ON r.tx_id=l.parent"
+            f" WHERE l.tx_id IN ({id_list(needs.returning)})"
+            " AND NOT EXISTS (SELECT 1 FROM tx_lines t WHERE t.tx_id=l.tx_id)"
+        )
     if needs.states:
         statements["states"] = (
             f"SELECT tx_id,state FROM transactions WHERE tx_id IN ({id_list(needs.states)})"
@@ -286,7 +293,9 @@ def _batch(
         open_intents={(tx_id, leg) for tx_id, leg in found.get("intents", [])},
         paying={source for (source,) in found.get("paying", [])},
         holds={row[0]: hold_of(row) for row in found.get("holds", [])},
-        reversed=dict(found.get("reversed", [])),
+        reversed=dict(found.get("reversed", []))
+        | {original: amount for _, original, amount in found.get("returning", [])},
+        returning={tx_id: original for tx_id, original, _ in found.get("returning", [])},
         states={tx_id: TransactionState(state) for tx_id, state in found.get("states", [])},
         aliases={
             (account_id, name.decode()): wallet_id

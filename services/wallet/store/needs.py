@@ -47,6 +47,8 @@ class ReadSet:
     """Transactions of several legs, one of which may be closed."""
     holds: set[bytes] = field(default_factory=set)
     reversed: set[bytes] = field(default_factory=set)
+    returning: set[bytes] = field(default_factory=set)
+    """Transactions that have money come back: reversals may be among them."""
     owners: set[bytes] = field(default_factory=set)
     """Whose limits the commands set, or must know; those of limited wallets come to it."""
     aliases: set[tuple[str, str]] = field(default_factory=set)
@@ -92,6 +94,7 @@ def _land(needs: ReadSet, command: LandLeg, _: Sequence[bool]) -> None:
     needs.legs.add((intent.tx_id, intent.leg))
     if intent.leg >= RETURN_LEG:
         needs.intents.add((intent.tx_id, intent.leg - RETURN_LEG))
+        needs.returning.add(intent.tx_id)
         if intent.legs > 1:
             needs.states.add(intent.tx_id)
 

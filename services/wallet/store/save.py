@@ -220,6 +220,12 @@ def _other_updates(changes: Changes) -> Iterable[str]:
             "h.captured=j.c,h.released=j.r,h.expires_at=j.e,"
             f"h.open_until=IF(j.s={literal(HoldState.AUTHORIZED.value)},j.e,NULL)"
         )
+    unreversed = sorted((tx_id,) for tx_id, (_, left) in changes.reversed.items() if not left)
+    if unreversed:
+        yield (
+            f"DELETE r FROM ({_union(('t',), unreversed)}) j STRAIGHT_JOIN reversed r"
+            " FORCE INDEX(PRIMARY) ON j.t=r.tx_id"
+        )
     gone = sorted((owner,) for owner, bound in changes.bounds.items() if bound is None)
     if gone:
         yield (
@@ -231,7 +237,7 @@ def _other_updates(changes: Changes) -> Iterable[str]:
 def _upserts(changes: Changes) -> Iterable[str]:
     frozen = {c.account_id: (c.slot, int(c.freeze)) for c in changes.accounts}
     tables: dict[str, list[Values]] = {
-        "reversed": [(tx_id, *total) for tx_id, total in changes.reversed.items()],
+        "reversed": [(tx_id, *total) for tx_id, total in changes.reversed.items() if total[1]],
         "limits": [limits_row(bound) for bound in changes.bounds.values() if bound is not None],
         "accounts": [(account_id.encode(), *row) for account_id, row in frozen.items()],
     }
