@@ -102,3 +102,44 @@ async def test_a_registered_asset_has_its_exponent(running: Running) -> None:
     for _ in range(2):
         reply = await running.stub.GetBalance(api.GetBalanceRequest(wallet_id=format_id(ann)))
         assert (reply.currency_code, reply.exponent) == ("XBTL", 8)
+
+
+async def test_entries_and_the_trial_balance_tell_the_exponent(running: Running) -> None:
+    """Entries, statements, transactions and the trial balance tell digits, each of its currency."""
+    shard = Shard()
+    shard.batch.asset_registrations.add(currency_code="XEXP", exponent=6)
+    wallets = {code: shard.create(code) for code in ("XEXP", "JPY", "EUR")}
+    for code, wallet in wallets.items():
+        shard.transfer(shard.world(code), wallet, 5)
+    shard.commit()
+    await running.take(shard)
+    digits = {"XEXP": 6, "JPY": 0, "EUR": 2}
+    for code, wallet in wallets.items():
+        name = format_id(wallet)
+        listed = await running.stub.ListEntries(api.ListEntriesRequest(wallet_id=name))
+        told = [entry.exponent for entry in listed.entries]
+        of_wallet = api.ListTransactionsRequest(wallet_id=name)
+        journal = await running.stub.ListTransactions(of_wallet)
+        told += [item.entry.exponent for item in journal.transactions]
+        statement = running.stub.GetStatement(api.GetStatementRequest(wallet_id=name))
+        told += [line.entry.exponent async for part in statement for line in part.lines.lines]
+        assert told == [digits[code]] * 3
+    for request in (api.GetTrialBalanceRequest(), api.GetTrialBalanceRequest(shard=0)):
+        lines = (await running.stub.GetTrialBalance(request)).lines
+        told_of = {(line.currency_code, line.exponent) for line in lines}
+        assert told_of == set(digits.items())
+
+
+async def test_an_asset_whose_registration_is_not_here_has_no_digits_yet(running: Running) -> None:
+    """Its shard's records may come later than those of the shards that hold it."""
+    shard, registry = Shard(), Shard(1)
+    ann = shard.create("XLATE")
+    shard.transfer(shard.world("XLATE"), ann, 5)
+    shard.commit()
+    await running.take(shard)
+    ask = api.ListEntriesRequest(wallet_id=format_id(ann))
+    assert [entry.exponent for entry in (await running.stub.ListEntries(ask)).entries] == [0]
+    registry.batch.asset_registrations.add(currency_code="XLATE", exponent=3)
+    registry.commit()
+    await running.take(registry)
+    assert [entry.exponent for entry in (await running.stub.ListEntries(ask)).entries] == [3]

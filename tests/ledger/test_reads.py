@@ -60,6 +60,7 @@ async def test_entries_tell_each_side_of_each_posting(running: Running) -> None:
         counterparty_wallet_id=format_id(bob),
         position=Position(shard=0, seq=record.seq),
         create_time=at(shard.time_us),
+        exponent=2,
     )
     assert oldest.side == api.ENTRY_SIDE_CREDIT
     assert oldest.transaction_id == format_id(deposit.transaction_id)

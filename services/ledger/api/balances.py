@@ -11,7 +11,7 @@ from ledger.api.waiting import Context, Waiting
 from ledger.domain.account import Account
 from ledger.domain.chart import CHART
 from ledger.store import queries
-from ledger.store.assets_read import exponent
+from ledger.store.assets_read import exponent, exponents
 from ledger.store.effective import correction
 from ledger.store.pool import Pool, Session
 from ledger.store.queries import Edge
@@ -82,8 +82,10 @@ class Balances:
             lines, positions = await trial_balance(self._pool, shard, time_us)
         if shard is not None and not positions:
             raise ServiceError("SHARD_NOT_FOUND", f"no record of shard {shard} has come in")
+        async with self._pool.session() as session:
+            digits = await exponents(session, {line.currency for line in lines})
         return api.GetTrialBalanceResponse(
-            lines=map(convert.trial_line, lines),
+            lines=[convert.trial_line(line, digits[line.currency]) for line in lines],
             positions=[Position(shard=number, seq=seq) for number, seq in positions.items()],
             balanced=convert.balanced(lines),
         )

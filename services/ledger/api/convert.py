@@ -52,8 +52,8 @@ def timestamp(time_us: int) -> Timestamp:
     return Timestamp(seconds=seconds, nanos=micros * _NANO_OF_MICRO)
 
 
-def entry(wallet_text: str, currency: str, row: EntryRow) -> api.Entry:
-    """Render an entry."""
+def entry(wallet_text: str, currency: str, exponent: int, row: EntryRow) -> api.Entry:
+    """Render an entry; ``exponent`` is the currency's."""
     return api.Entry(
         wallet_id=wallet_text,
         version=row.version,
@@ -65,6 +65,7 @@ def entry(wallet_text: str, currency: str, row: EntryRow) -> api.Entry:
         counterparty_wallet_id=format_id(row.counterparty),
         position=Position(shard=row.shard, seq=row.seq),
         create_time=timestamp(row.time_us),
+        exponent=exponent,
     )
 
 
@@ -84,8 +85,8 @@ def state(value: int) -> events.TransactionState.ValueType:
     return events.TransactionState.ValueType(value)
 
 
-def trial_line(line: Line) -> api.TrialBalanceLine:
-    """Render a line of the trial balance."""
+def trial_line(line: Line, exponent: int) -> api.TrialBalanceLine:
+    """Render a line of the trial balance; ``exponent`` is its currency's."""
     account = BY_KIND[line.kind]
     return api.TrialBalanceLine(
         shard=line.shard,
@@ -99,6 +100,7 @@ def trial_line(line: Line) -> api.TrialBalanceLine:
         account_class=_class(account),
         normal_side=_side(account),
         balance_minor=str(account.balance(line.net)),
+        exponent=exponent,
     )
 
 

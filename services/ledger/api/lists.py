@@ -11,6 +11,7 @@ from ledger.api.scopes import Query
 from ledger.api.waiting import Context, Waiting, named
 from ledger.domain.account import Account
 from ledger.store import queries
+from ledger.store.assets_read import exponents
 from ledger.store.merged import Mark, Merge, wallets_of
 from ledger.store.narrowing import Filters, Found, OfLabel, OfWallets, Source, narrow
 from ledger.store.pool import Pool, Session
@@ -47,6 +48,7 @@ class _Page(NamedTuple):
     next_place: bytes | None
     wallets: _Wallets
     position: Position | None
+    exponents: Mapping[str, int]
 
 
 class Lists:
@@ -70,7 +72,7 @@ class Lists:
         async with self._pool.session() as session:
             page = await _of_wallets(session, query, size, request.page_token)
         return api.ListEntriesResponse(
-            entries=[_entry(found, page.wallets) for found in page.found],
+            entries=[_entry(found, page) for found in page.found],
             next_page_token=_token(query, page),
             position=page.position,
         )
@@ -143,7 +145,8 @@ async def _of_wallets(session: Session, query: Query, size: int, token: str) -> 
         place = b"".join(
             [_MARK.pack(mark.wallet_id[-_TAIL_BYTES:], *mark[1:]) for mark in source.marks(unused)]
         )
-    return _Page(found, place, wallets, position)
+    digits = await exponents(session, {account.currency for account in wallets.values()})
+    return _Page(found, place, wallets, position, digits)
 
 
 async def _of_label(
@@ -157,8 +160,8 @@ async def _of_label(
     found, unused = await _fill(session, source, query.filters, size)
     after = source.before(unused)
     if after is None or (source.done and not unused):
-        return _Page(found, None, {}, position)
-    return _Page(found, _PLACE.pack(*after), {}, position)
+        return _Page(found, None, {}, position, {})
+    return _Page(found, _PLACE.pack(*after), {}, position, {})
 
 
 async def _fill(
@@ -230,7 +233,7 @@ async def _transactions(session: Session, page: _Page) -> list[api.JournalTransa
     for found in page.found:
         item = api.JournalTransaction()
         if found.row is not None:
-            item.entry.CopyFrom(_entry(found, page.wallets))
+            item.entry.CopyFrom(_entry(found, page))
         if found.place in read:
             transaction, time_us = read[found.place]
             item.transaction.CopyFrom(transaction)
@@ -240,8 +243,9 @@ async def _transactions(session: Session, page: _Page) -> list[api.JournalTransa
     return listed
 
 
-def _entry(found: Found, wallets: _Wallets) -> api.Entry:
+def _entry(found: Found, page: _Page) -> api.Entry:
     if found.row is None:
         raise AssertionError
-    currency = wallets[found.wallet_id].currency
-    return convert.entry(format_id(found.wallet_id), currency, found.row)
+    currency = page.wallets[found.wallet_id].currency
+    digits = page.exponents[currency]
+    return convert.entry(format_id(found.wallet_id), currency, digits, found.row)

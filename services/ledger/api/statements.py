@@ -75,7 +75,7 @@ class Statements:
         sums = _Sums(period.opening)
         reading = effective_lines if effective else recorded_lines
         async for lines in reading(self._pool, period):
-            rendered = _render(period, lines, sums, recorded=not effective)
+            rendered = _render(period, lines, sums, digits, recorded=not effective)
             if csv is None:
                 yield api.GetStatementResponse(lines=api.StatementLines(lines=rendered))
             else:
@@ -116,7 +116,7 @@ def _header(
 
 
 def _render(
-    period: Period, lines: Sequence[Line], sums: _Sums, *, recorded: bool
+    period: Period, lines: Sequence[Line], sums: _Sums, digits: int, *, recorded: bool
 ) -> list[api.StatementLine]:
     """Render lines with the balance after each; what was recorded must say the same."""
     wallet_text, currency = format_id(period.wallet_id), period.account.currency
@@ -126,7 +126,7 @@ def _render(
         if recorded and row.balance_after != sums.balance:
             _refuse(period, f"after version {row.version}", row.balance_after, sums.balance)
         line = api.StatementLine(
-            entry=convert.entry(wallet_text, currency, row),
+            entry=convert.entry(wallet_text, currency, digits, row),
             balance_minor=str(sums.balance),
             effective_time=convert.timestamp(time_us),
         )

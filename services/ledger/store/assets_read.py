@@ -1,20 +1,28 @@
 """Know how many decimal digits a currency has: of ISO 4217's table, or registered. SQL only."""
 
+from collections.abc import Iterable
+
 from ledger.store.pool import Session
 from walletkit.money import exponent_of, is_known, learn
 from walletkit.sql.literals import literal
 
 
 async def exponent(session: Session, currency: str) -> int:
-    """Return the decimal digits of a currency's major unit.
+    """Return the decimal digits of a currency's major unit, as ``exponents`` does."""
+    return (await exponents(session, (currency,)))[currency]
+
+
+async def exponents(session: Session, currencies: Iterable[str]) -> dict[str, int]:
+    """Return the decimal digits of each currency's major unit.
 
     An asset is read once and then known for good, since it never changes. 0 for one that no record
     has registered here yet.
     """
-    if not is_known(currency):
-        name = f"_ascii {literal(currency.encode('ascii'))}"
-        rows = await session.rows(f"SELECT exponent FROM assets WHERE currency={name}")
-        if not rows:
-            return 0
-        learn(currency, int(rows[0][0]))
-    return exponent_of(currency)
+    wanted = set(currencies)
+    unknown = sorted(currency for currency in wanted if not is_known(currency))
+    if unknown:
+        names = ",".join([f"_ascii {literal(currency.encode('ascii'))}" for currency in unknown])
+        query = f"SELECT currency,exponent FROM assets WHERE currency IN ({names})"
+        for currency, digits in await session.rows(query):
+            learn(currency, int(digits))
+    return {currency: exponent_of(currency) if is_known(currency) else 0 for currency in wanted}
