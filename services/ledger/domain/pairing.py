@@ -10,7 +10,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from ledger.domain.findings import Findings, Kind
-from ledger.domain.record import RETURN_LEG, Result, Side
+from ledger.domain.record import Result, Side
+from walletkit.record import RETURN_LEG
 
 _SUSPENSE = bytes((0, 5))
 

@@ -10,12 +10,6 @@ from typing import NamedTuple
 
 from walletkit.ids import NIL
 
-VERSION = 1
-"""The one format of records that this program knows."""
-
-RETURN_LEG = 128
-"""From this number on a leg is a return of the leg numbered 128 less."""
-
 Posting = tuple[int, int, bytes, bytes, bytes, str, int, int, int, int, int, int]
 """n, number, tx_id, source, destination, currency, amount, then balance and version after of source
 and of destination, then the transaction's type, 0 for a landed leg.

@@ -11,11 +11,12 @@ from ledger.domain.account import Account
 from ledger.domain.journal import Entry
 from ledger.domain.pairing import LegRow
 from ledger.domain.reconciling import LegKey, OpenLeg
-from ledger.domain.record import RETURN_LEG, Leg, Result, Side
+from ledger.domain.record import Leg, Result, Side
 from ledger.store.commit import Position
 from ledger.store.pool import Session
 from ledger.store.shard_store import ACCOUNT_COLUMNS, account_of
 from walletkit.ids import NIL, SystemKind
+from walletkit.record import RETURN_LEG
 from walletkit.sql.literals import id_list, literal
 
 RECORDS_CHUNK = 16

@@ -11,7 +11,6 @@ from guilder.events.v1 import record_pb2 as events
 from ledger.domain.label import labels_of
 from ledger.domain.record import (
     CAPTURE,
-    VERSION,
     Change,
     HoldChange,
     Label,
@@ -22,6 +21,7 @@ from ledger.domain.record import (
     Side,
 )
 from walletkit.ids import NIL, SystemKind
+from walletkit.record import RECORD_VERSION
 
 _ID_LENGTH = len(NIL)
 _TRANSIT = bytes((0, SystemKind.TRANSIT))
@@ -43,7 +43,7 @@ def parse(payload: bytes) -> events.Record:
         message = events.Record.FromString(payload)
     except DecodeError as error:
         raise MalformedRecordError("not a Record") from error
-    if message.version != VERSION:
+    if message.version != RECORD_VERSION:
         raise UnknownVersionError(message.version)
     return message
 

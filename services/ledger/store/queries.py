@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 from guilder.events.v1 import record_pb2 as events
 from ledger.domain.account import Account
-from ledger.domain.record import RETURN_LEG, Side
+from ledger.domain.record import Side
 from ledger.store.codec import parse
 from ledger.store.pool import Session
 from ledger.store.shard_store import ACCOUNT_COLUMNS, account_of
 from walletkit.clock import day_of
+from walletkit.record import RETURN_LEG
 from walletkit.sql.literals import id_list, literal
 
 FIRST_DAYS = 2

@@ -7,8 +7,7 @@ times microseconds since 1970.
 from dataclasses import dataclass
 from enum import StrEnum
 
-RETURN_LEG = 128
-"""From this number on a leg is a return: it brings the amount back to the source."""
+from walletkit.record import RETURN_LEG
 
 
 class EventType(StrEnum):

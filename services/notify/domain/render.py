@@ -9,7 +9,6 @@ from typing import Any
 
 from notify.domain.events import DEBIT, Event, Movement
 from notify.domain.facts import (
-    RETURN_LEG,
     Change,
     HoldChange,
     Leg,
@@ -18,6 +17,7 @@ from notify.domain.facts import (
 )
 from walletkit.clock import to_datetime, to_us
 from walletkit.ids import format_id, is_system
+from walletkit.record import RETURN_LEG
 
 Json = dict[str, Any]
 

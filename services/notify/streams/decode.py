@@ -9,12 +9,12 @@ from guilder.events.v1 import record_pb2 as pb
 from notify.domain import facts
 from notify.domain.facts import EventType
 from walletkit.errors import ServiceError
+from walletkit.record import RECORD_VERSION
 
-KNOWN_VERSION = 1
 _NO_PAYEES: Mapping[int, bytes] = MappingProxyType({})
 # Field 1, a varint; serializers write fields in the order of their numbers, so a record begins with
 # it.
-_USUAL_START = bytes((0x08, KNOWN_VERSION))
+_USUAL_START = bytes((0x08, RECORD_VERSION))
 
 # Event type, and what an update has set.
 _CHANGES = {
@@ -49,7 +49,7 @@ def check_version(shard: int, seq: int, payload: bytes) -> None:
         version = pb.Record.FromString(payload).version
     except DecodeError:
         version = 0
-    if version != KNOWN_VERSION:
+    if version != RECORD_VERSION:
         metadata = {"shard": str(shard), "seq": str(seq), "version": str(version)}
         message = f"record {seq} of shard {shard} has version {version}"
         raise ServiceError("RECORD_VERSION_UNKNOWN", message, metadata)

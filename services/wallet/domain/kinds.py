@@ -2,11 +2,10 @@
 
 from enum import IntEnum
 
+from walletkit.record import RETURN_LEG as RETURN_LEG  # noqa: PLC0414  # one of the kinds, too
+
 MAX_ACCOUNT_WALLETS = 1000
 """How many wallets an account may have, closed ones included, to be changed by one command."""
-
-RETURN_LEG = 128
-"""Legs from this number on bring money back: leg ``n`` returns as leg ``n + RETURN_LEG``."""
 
 ANY_VERSION = -1
 """``expected_version`` of a caller who does not care."""

@@ -16,8 +16,7 @@ from wallet.domain.batch import (
 from wallet.domain.commands import Intent
 from wallet.domain.kinds import HoldChangeKind, WalletChangeKind
 from walletkit.ids import NIL
-
-RECORD_VERSION = 1
+from walletkit.record import RECORD_VERSION
 
 
 def encode_record(batch: Batch) -> bytes:
