@@ -14,6 +14,7 @@ import asyncmy
 import structlog
 
 from wallet.store import partitions
+from wallet.store.shard import SLOT_ACTIVE
 from walletkit.chain import genesis_hash
 from walletkit.ids import SLOTS
 from walletkit.sql.literals import literal, rows
@@ -23,7 +24,6 @@ from walletkit.sql.session import create_database, open_session, run_packet
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 STEP_TIMEOUT_S = 30
 
-SLOT_ACTIVE = 1
 SLOT_FENCED = 2
 FIRST_EPOCH = 1
 
