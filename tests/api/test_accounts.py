@@ -77,7 +77,7 @@ async def test_t26_account_is_frozen_and_freed(suite: Suite, there: int) -> None
     await suite.transfer(other, one, 1)
     assert await failure_of(suite.withdraw(one, 1)) == frozen[one]
     reply = await suite.do("UnfreezeAccount", account_id=account)
-    assert reply.wallets == 3
+    assert (reply.account_freeze, reply.wallets) == (NOTHING, 3)
     await suite.withdraw(one, 101)
     assert (await failure_of(suite.deposit(own, 1))).reason == "WALLET_FROZEN"
     listed = await suite.do("ListWallets", account_id=account)

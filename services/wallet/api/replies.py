@@ -156,7 +156,10 @@ def freeze_account(outcome: AccountSet, made: Made) -> limits.FreezeAccountRespo
 def unfreeze_account(outcome: AccountSet, made: Made) -> limits.UnfreezeAccountResponse:
     """Reply to the unfreeze of an account."""
     return limits.UnfreezeAccountResponse(
-        wallets=outcome.wallets, replayed=outcome.replayed, position=made
+        wallets=outcome.wallets,
+        replayed=outcome.replayed,
+        position=made,
+        account_freeze=outcome.freeze.value,  # type: ignore[arg-type]  # same numbers, by design
     )
 
 
