@@ -158,8 +158,8 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
         ),
         "OVERLOADED": Entry(
             Code.UNAVAILABLE,
-            "The queue is full, or too many watches are open; nothing was changed."
-            " Retry later with the same key.",
+            "The queue is full, too many reads wait, or too many watches are open; nothing was"
+            " changed. Retry later with the same key.",
         ),
         "OUTCOME_UNKNOWN": Entry(
             Code.UNAVAILABLE,

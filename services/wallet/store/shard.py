@@ -20,6 +20,11 @@ READERS = 4
 """Most reading connections of a shard; further reads wait."""
 LOOK_UPS = 2
 """More of them for looking at counterparties alone: slow reads must not hold up transfers."""
+READER_WAIT_S = 2.0
+"""Longest wait for a free reader; then a read is refused.
+
+That many wait says nothing of the shard, so no connection is doubted for it.
+"""
 SLOT_ACTIVE = 1
 _SNAPSHOT = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT"
@@ -72,7 +77,8 @@ class Shard:
     async def peek(self, needs: ReadSet) -> Batch:
         """Read what a batch needs as of one moment, and lock nothing: for decisions without effect.
 
-        Raise ``ServiceError`` SHARD_UNAVAILABLE, or what the driver raises of a faulty statement.
+        Raise ``ServiceError`` SHARD_UNAVAILABLE or OVERLOADED, or what the driver raises of a
+        faulty statement.
         """
         try:
             return await self._peek_once(needs)
@@ -125,14 +131,14 @@ class Shard:
     async def query(self, sql: str, args: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """Run one reading statement, its ``args`` bound; a broken connection is replaced once.
 
-        Raise ``ServiceError`` SHARD_UNAVAILABLE.
+        Raise ``ServiceError`` SHARD_UNAVAILABLE or OVERLOADED.
         """
         return await self._query(self._reads, sql, args)
 
     async def look_up(self, sql: str) -> list[tuple[object, ...]]:
         """Run one reading statement that a transfer waits for, beside all that only read.
 
-        Raise ``ServiceError`` SHARD_UNAVAILABLE.
+        Raise ``ServiceError`` SHARD_UNAVAILABLE or OVERLOADED.
         """
         return await self._query(self._look_ups, sql, ())
 
@@ -162,17 +168,32 @@ class Shard:
 
     @asynccontextmanager
     async def _reader(self, room: asyncio.Semaphore) -> AsyncIterator[asyncmy.Connection]:
-        async with asyncio.timeout(PACKET_TIMEOUT_S), room:
-            if self._idle_readers:
-                reader = self._idle_readers.pop()
-            else:
-                reader = await open_session(self._url, autocommit=True, durable=False)
-            try:
-                yield reader
-            except BaseException:
-                reader.close()
-                raise
-            self._idle_readers.append(reader)
+        """Lend a reader out; the time for what it is used for begins when it is had."""
+        await self._wait_for(room)
+        try:
+            async with asyncio.timeout(PACKET_TIMEOUT_S):
+                if self._idle_readers:
+                    reader = self._idle_readers.pop()
+                else:
+                    reader = await open_session(self._url, autocommit=True, durable=False)
+                try:
+                    yield reader
+                except BaseException:
+                    reader.close()
+                    raise
+                self._idle_readers.append(reader)
+        finally:
+            room.release()
+
+    async def _wait_for(self, room: asyncio.Semaphore) -> None:
+        """Take a place among the readers. Raise ``ServiceError`` OVERLOADED."""
+        try:
+            async with asyncio.timeout(READER_WAIT_S):
+                await room.acquire()
+        except TimeoutError:
+            number = str(self.number)
+            message = f"too many reads of shard {number} wait; nothing was changed"
+            raise ServiceError("OVERLOADED", message, {"shard": number}) from None
 
     async def _write_connection(self) -> asyncmy.Connection:
         if self._writer is None:
