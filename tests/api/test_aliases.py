@@ -183,6 +183,6 @@ async def test_alias_is_read_once(suite: Suite, monkeypatch: pytest.MonkeyPatch)
     async def never(*_: object) -> None:
         pytest.fail("read")
 
-    monkeypatch.setattr(queries, "alias", never)
+    monkeypatch.setattr(queries, "aliases", never)
     await suite.withdraw(alias, 1)
     await suite.withdraw(one, 1)

@@ -1,6 +1,7 @@
 """Registered assets: known to every process at once, with their exponent in every reply."""
 
 import secrets
+from collections.abc import Collection
 
 import pytest
 
@@ -99,18 +100,18 @@ async def test_asset_of_another_process(suite: Suite, monkeypatch: pytest.Monkey
 async def test_t16_currency_of_nobody(suite: Suite, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is malformed, and for a moment nobody is asked again; beside other faults it is named."""
     wallet, code = await suite.wallet(10), fresh_code()
-    asked = []
-    real = queries.assets
+    asked: list[str] = []
+    real = queries.assets_of
 
-    async def counted(shard: Shard) -> dict[str, int]:
-        asked.append(code)
-        return await real(shard)
+    async def counted(shard: Shard, codes: Collection[str]) -> dict[str, int]:
+        asked.extend(codes)
+        return await real(shard, codes)
 
-    monkeypatch.setattr(queries, "assets", counted)
+    monkeypatch.setattr(queries, "assets_of", counted)
     for _ in range(5):
         failure = await failure_of(suite.deposit(wallet, 1, currency=code))
         assert failure == invalid("amount.currency_code")
-    assert len(asked) == 1
+    assert asked == [code]
     other = fresh_code()
     failure = await failure_of(suite.deposit(wallet, 0, currency=other, reference="r" * 65))
     assert failure == invalid("amount.amount_minor", "amount.currency_code", "reference")

@@ -51,9 +51,10 @@ async def test_a_hold_lives_in_its_row(world: World) -> None:
         hold = make.hold_of(await world.do(command))
         assert await queries.hold(shard, hold.hold_id) == hold
     assert (hold.state, hold.captured, hold.released) == (HoldState.CAPTURED, 90, 60)
-    told = await queries.hold_facts(shard, hold.hold_id)
-    assert told == (payer, "EUR", shop)
-    assert await queries.hold(shard, new_id(slot_of(payer))) is None
+    unknown = new_id(slot_of(payer))
+    told = await queries.hold_facts_of(shard, [hold.hold_id, unknown])
+    assert told == {hold.hold_id: (payer, "EUR", shop, hold.reference)}
+    assert await queries.hold(shard, unknown) is None
     await world.check()
 
 
@@ -235,8 +236,9 @@ async def test_accounts_aliases_and_assets(world: World) -> None:
     shard = router.shard_of_slot(slot_of_account(account_id))
     first = await world.do(make.named(account_id, "savings"))
     assert isinstance(first, WalletSet)
-    assert await queries.alias(shard, account_id, "savings") == first.facts.wallet_id
-    assert await queries.alias(shard, account_id, "other") is None
+    name = (account_id, "savings")
+    named = await queries.aliases(shard, [name, (account_id, "other"), ("other", "savings")])
+    assert named == {name: first.facts.wallet_id}
     assert reason(await world.do(make.named(account_id, "savings"))) == "ALIAS_TAKEN"
     frozen = await world.do(make.freeze_account(account_id, AccountFreeze.DEBITS))
     assert isinstance(frozen, AccountSet)
@@ -255,6 +257,7 @@ async def test_accounts_aliases_and_assets(world: World) -> None:
     slot = slot_of_account(account_id)
     assert isinstance(await world.do(make.register(slot, "POINTS", 0)), AssetSet)
     assert await queries.assets(shard) == {"POINTS": 0}
+    assert await queries.assets_of(shard, ["POINT", "POINTS", "POINTSX"]) == {"POINTS": 0}
     assert reason(await world.do(make.register(slot, "POINTS", 2))) == "ASSET_EXISTS"
     await world.check()
 

@@ -31,6 +31,11 @@ def rows(table: Iterable[Iterable[int | bytes]]) -> str:
     return ",".join([row(values) for values in table])
 
 
+def ascii_text(value: str) -> str:
+    """Write a text for a column of ASCII: as plain bytes it could not be found by an index."""
+    return f"_ascii {literal(value.encode('ascii'))}"
+
+
 def id_list(ids: Iterable[bytes]) -> str:
     """Write ids for ``IN (…)``, ascending, so that locks are taken in one order everywhere."""
     return ",".join([literal(id_) for id_ in sorted(ids)])

@@ -1,7 +1,7 @@
 """Carry out batches: transfers, commands each for itself, and commands all or none. No SQL here."""
 
-import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from google.protobuf.message import Message
 
@@ -98,34 +98,23 @@ class Batches:
     async def _parts(
         self, names: Sequence[str], commands: Sequence[pb.BatchCommand]
     ) -> list[SingleCommand]:
-        """Read the commands of an atomic batch; what they name is read side by side.
+        """Read the commands of an atomic batch; their faults are told by their places.
 
         Raise ``ServiceError`` for the first that is at fault.
         """
-        found = await asyncio.gather(
-            *[
-                self._part(place, name, getattr(one, name))
-                for place, (name, one) in enumerate(zip(names, commands, strict=True))
-            ]
+        found = await self._names.read_each(
+            [
+                partial(_read_part, IN_BATCHES[name], getattr(one, name))
+                for name, one in zip(names, commands, strict=True)
+            ],
+            part=True,
         )
-        parts = []
-        for one in found:
+        parts: list[SingleCommand] = []
+        for place, (name, one) in enumerate(zip(names, found, strict=True)):
             if isinstance(one, ServiceError):
-                raise one
+                raise _placed(one, f"commands[{place}].{name}", place)
             parts.append(one)
         return parts
-
-    async def _part(self, place: int, name: str, part: Message) -> SingleCommand | ServiceError:
-        """Read one command of an atomic batch; its faults are told by its place."""
-        prefix = f"commands[{place}].{name}"
-        if part.validate_only:  # type: ignore[attr-defined]  # each has the field
-            return invalid_field(
-                f"{prefix}.validate_only", value=True, rule="is the batch's to say"
-            )
-        try:
-            return await self._names.read(IN_BATCHES[name].parse, part, part=True)
-        except ServiceError as error:
-            return _placed(error, prefix, place)
 
     def _check_shard(self, commands: Sequence[SingleCommand]) -> None:
         """Refuse what lies on another shard than the first command; slots may differ."""
@@ -156,6 +145,14 @@ class Batches:
             )
             for verb, one in zip(verbs, outcome.outcomes, strict=True)
         ]
+
+
+def _read_part(verb: AnyVerb, part: Message, form: Form) -> SingleCommand:
+    """Read one command of an atomic batch."""
+    if part.validate_only:  # type: ignore[attr-defined]  # each has the field
+        raise invalid_field("validate_only", value=True, rule="is the batch's to say")
+    command: SingleCommand = verb.parse(part, form)
+    return command
 
 
 def _atomic(commands: Sequence[SingleCommand], key: str) -> Atomic:

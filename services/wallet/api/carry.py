@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias, cast
 
 import grpc.aio
@@ -10,7 +11,7 @@ from google.protobuf.message import Message
 
 from guilder.type.v1.position_pb2 import Position
 from wallet.api import replies
-from wallet.api.form import Form, UnresolvedError
+from wallet.api.form import Form, UnresolvedError, alias_of
 from wallet.api.names import Names
 from wallet.api.verbs import AnyVerb, Out, Reply, Request, Verb
 from wallet.domain.commands import KeyedCommand, PostTransaction, SingleCommand
@@ -73,7 +74,9 @@ class Carrier:
 
         Raise ``ServiceError`` for too many postings.
         """
-        commands = await self._read_all(asked)
+        commands: list[SingleCommand | ServiceError] = await self._names.read_each(
+            [partial(one.verb.parse, one.request) for one in asked]
+        )
         check_lines(commands)
         tried = [
             (place, command)
@@ -166,7 +169,12 @@ class Carrier:
             if made is not None:
                 learn(outcome.currency, outcome.exponent)
         elif isinstance(outcome, WalletSet):
-            await self._names.make_sure_of([outcome.facts.currency])
+            facts = outcome.facts
+            if made is not None and facts.alias:
+                # Known at once, whoever asked for it a moment ago.
+                alias = alias_of(facts.account_id, facts.alias)
+                self._names.known.aliases.keep(alias, facts.wallet_id)
+            await self._names.make_sure_of([facts.currency])
 
     async def _as_of_now(self, posted: Posted) -> Posted:
         """Give a replay its transaction's state of now: its leg may have landed since it began.
@@ -177,27 +185,6 @@ class Carrier:
         if posted.lines or is_system(command.destination):
             return posted
         return posted._replace(state=await self.landed_state(command.ref, command.destination))
-
-    async def _read_all(self, asked: Sequence[Asked]) -> list[SingleCommand | ServiceError]:
-        """Read all requests; what some of them name is read side by side."""
-        commands: list[SingleCommand | ServiceError] = []
-        for one in asked:
-            try:
-                commands.append(one.verb.parse(one.request, Form(self._names.known)))
-            except ServiceError as error:
-                commands.append(error)
-        unresolved = [n for n, one in enumerate(commands) if isinstance(one, UnresolvedError)]
-        if unresolved:
-            found = await asyncio.gather(*[self._read(asked[place]) for place in unresolved])
-            for place, command in zip(unresolved, found, strict=True):
-                commands[place] = command
-        return commands
-
-    async def _read(self, one: Asked) -> SingleCommand | ServiceError:
-        try:
-            return await self._names.read(one.verb.parse, one.request)
-        except ServiceError as error:
-            return error
 
     def _queue(
         self, command: SingleCommand | ServiceError, deadline: float

@@ -135,7 +135,7 @@ class Form:
         if is_known(code):
             return code
         fault = invalid_field(field, code, "must be an ISO 4217 code or that of a registered asset")
-        if is_asset_code(code) and self._known is not None and not self._known.missed(code):
+        if is_asset_code(code) and self._known and not self._known.missed_currencies.has(code):
             fault = UnresolvedError([fault], [Need(Sort.CURRENCY, code)])
         return cast("str", self.refuse(fault))
 
@@ -177,6 +177,11 @@ class Form:
     def _need(self, field: str, text: str, sort: Sort) -> Any:  # noqa: ANN401  # as in ``refuse``
         fault = invalid_field(field, text, "is not known here")
         self.refuse(UnresolvedError([fault], [Need(sort, text)]))
+
+
+def alias_of(account_id: str, name: str) -> str:
+    """Write a wallet's alias."""
+    return f"{ALIAS_PREFIX}{account_id}/{name}"
 
 
 def split_alias(text: str) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """What this process has read of facts that never change: names, holds, originals. No I/O.
 
 A parser finds here what it needs to turn a request into a command; what is missing, ``names.py``
-reads from its shard. Nothing here can be stale, so nothing here ever expires.
+reads from its shard. Nothing of that can be stale, so it never expires. That a name is
+nobody's is believed for a moment only.
 """
 
 import time
@@ -16,7 +17,7 @@ MAX_HOLDS = 100_000
 MAX_ORIGINALS = 10_000
 """Fewer, because one of several postings has up to a hundred of them."""
 MISS_TTL_S = 1.0
-"""How long a currency that nobody has registered is not asked for again."""
+"""How long a name that nobody has is not asked for again."""
 MAX_MISSES = 10_000
 
 Key = TypeVar("Key")
@@ -36,6 +37,24 @@ class Bounded(dict[Key, Value], Generic[Key, Value]):
         if len(self) >= self._most and key not in self:
             del self[next(iter(self))]
         self[key] = value
+
+
+class Misses:
+    """Names that were just found to be nobody's."""
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._until: Bounded[str, float] = Bounded(MAX_MISSES)
+
+    def note(self, name: str) -> None:
+        """Note that nobody has a name."""
+        self._until.keep(name, time.monotonic() + MISS_TTL_S)
+
+    def has(self, name: str) -> bool:
+        """Tell whether a name was just found to be nobody's."""
+        return self._until.get(name, 0.0) > time.monotonic()
 
 
 class HoldFacts(NamedTuple):
@@ -69,24 +88,18 @@ class Original(NamedTuple):
 class Known:
     """The facts that were read so far."""
 
-    __slots__ = ("_misses", "aliases", "holds", "originals")
+    __slots__ = ("aliases", "holds", "missed_aliases", "missed_currencies", "originals")
 
     def __init__(self) -> None:
         """Begin with nothing known."""
         self.aliases: Bounded[str, bytes] = Bounded(MAX_NAMES)
         self.holds: Bounded[bytes, HoldFacts] = Bounded(MAX_HOLDS)
         self.originals: Bounded[bytes, Original] = Bounded(MAX_ORIGINALS)
-        self._misses: Bounded[str, float] = Bounded(MAX_MISSES)
+        # Each its own: who asks for many of one sort must not push out the other.
+        self.missed_aliases = Misses()
+        self.missed_currencies = Misses()
 
     def keep_hold(self, hold: Hold) -> None:
         """Note what never changes of a hold."""
         facts = HoldFacts(hold.wallet_id, hold.destination, hold.currency, hold.reference)
         self.holds.keep(hold.hold_id, facts)
-
-    def miss(self, currency: str) -> None:
-        """Note that nobody has registered a currency."""
-        self._misses.keep(currency, time.monotonic() + MISS_TTL_S)
-
-    def missed(self, currency: str) -> bool:
-        """Tell whether a currency was just found to be registered by nobody."""
-        return self._misses.get(currency, 0.0) > time.monotonic()

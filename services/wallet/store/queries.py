@@ -1,9 +1,9 @@
 """Read without locks, for callers who only look.
 
-The driver binds the values, but for the counterparties' ids.
+The driver binds the values; lists of them are written as literals, which cost a tenth of that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -22,11 +22,17 @@ from wallet.store.load import FACTS, HOLD, hold_of, wallet_facts
 from wallet.store.shard import Shard
 from walletkit.clock import to_us
 from walletkit.ids import NIL
-from walletkit.sql.literals import id_list
+from walletkit.sql.literals import ascii_text, id_list, literal
 
 Counterparties = dict[bytes, Counterparty]
 _BALANCE = "currency,posted,held,overdraft_limit,status,version,flags"
 _WALLET = ",".join(f"w.{column}" for column in FACTS.split(",")) + ",b.status,b.flags"
+_TRANSACTION = (
+    "t.tx_id,type,state,source,destination,currency,amount,created_at,reference,parent,family"
+)
+_TRANSACTIONS = "transactions t LEFT JOIN links l ON l.tx_id=t.tx_id"
+LINES_OF = 100
+"""Transactions whose postings are read by one query: each may have a hundred."""
 _LAST_ID = b"\xff" * len(NIL)
 
 
@@ -52,6 +58,7 @@ class StoredTransaction(NamedTuple):
     create_time_us: int
     reference: bytes
     opaque: bytes
+    """Empty where only what never changes was asked for."""
     parent: bytes = b""
     """Hold of a capture, original of a reversal."""
     family: bytes = b""
@@ -67,11 +74,12 @@ class HoldFacts(NamedTuple):
     currency: str
     destination: bytes
     """NIL where its captures may choose."""
+    reference: bytes
 
 
 async def counterparties(shard: Shard, wallet_ids: Sequence[bytes]) -> Counterparties:
     """Return currency, status and flags of those wallets that the shard has."""
-    # On the way of every transfer between shards: literals cost a tenth of the driver's binding.
+    # On the way of every transfer between shards.
     ids = id_list(wallet_ids)
     rows: list[Any] = await shard.look_up(
         f"SELECT wallet_id,currency,status,flags FROM balances WHERE wallet_id IN ({ids})"
@@ -113,41 +121,57 @@ async def wallets_of(shard: Shard, account_id: str, after: bytes, limit: int) ->
 async def transaction(shard: Shard, tx_id: bytes) -> StoredTransaction | None:
     """Return a transaction, in the state that its home knows."""
     rows: list[Any] = await shard.query(
-        "SELECT t.tx_id,type,state,source,destination,currency,amount,created_at,reference,opaque,"
-        "parent,family FROM transactions t LEFT JOIN links l ON l.tx_id=t.tx_id"
-        " WHERE t.tx_id=%s",
+        f"SELECT {_TRANSACTION},opaque FROM {_TRANSACTIONS} WHERE t.tx_id=%s",  # our own columns
         (tx_id,),
     )
-    if not rows:
-        return None
-    _, kind, state, source, destination, currency, amount, created_at, *told = rows[0]
-    reference, opaque, parent, family = told
-    lines: tuple[Line, ...] = ()
-    if kind in (TransactionType.POSTING, TransactionType.REVERSAL):
-        lines = await _lines(shard, tx_id)
-    return StoredTransaction(
-        tx_id,
-        TransactionType(kind),
-        TransactionState(state),
-        source,
-        destination,
-        currency,
-        amount,
-        to_us(created_at),
-        reference,
-        opaque,
-        parent or b"",
-        family or b"",
-        lines,
-    )
+    return (await _transactions(shard, rows)).get(tx_id)
 
 
-async def _lines(shard: Shard, tx_id: bytes) -> tuple[Line, ...]:
+async def originals(shard: Shard, tx_ids: Collection[bytes]) -> dict[bytes, StoredTransaction]:
+    """Return those transactions that the shard has, by id, for what never changes of them."""
     rows: list[Any] = await shard.query(
-        "SELECT source,destination,currency,amount FROM tx_lines WHERE tx_id=%s ORDER BY n",
-        (tx_id,),
+        f"SELECT {_TRANSACTION},'' FROM {_TRANSACTIONS} WHERE t.tx_id IN ({id_list(tx_ids)})"
     )
-    return tuple(Line(*row) for row in rows)
+    return await _transactions(shard, rows)
+
+
+async def _transactions(
+    shard: Shard, rows: Sequence[tuple[Any, ...]]
+) -> dict[bytes, StoredTransaction]:
+    several = (TransactionType.POSTING, TransactionType.REVERSAL)
+    lines = await _lines(shard, [row[0] for row in rows if row[1] in several])
+    found = {}
+    for tx_id, kind, state, source, destination, currency, amount, created_at, *told in rows:
+        reference, parent, family, opaque = told
+        found[tx_id] = StoredTransaction(
+            tx_id,
+            TransactionType(kind),
+            TransactionState(state),
+            source,
+            destination,
+            currency,
+            amount,
+            to_us(created_at),
+            reference,
+            opaque or b"",
+            parent or b"",
+            family or b"",
+            tuple(lines.get(tx_id, ())),
+        )
+    return found
+
+
+async def _lines(shard: Shard, tx_ids: Sequence[bytes]) -> dict[bytes, list[Line]]:
+    lines: dict[bytes, list[Line]] = {}
+    for start in range(0, len(tx_ids), LINES_OF):
+        ids = id_list(tx_ids[start : start + LINES_OF])
+        rows: list[Any] = await shard.query(
+            "SELECT tx_id,source,destination,currency,amount FROM tx_lines"
+            f" WHERE tx_id IN ({ids}) ORDER BY tx_id,n"
+        )
+        for tx_id, *line in rows:
+            lines.setdefault(tx_id, []).append(Line(*line))
+    return lines
 
 
 async def reversed_total(shard: Shard, tx_id: bytes) -> int:
@@ -165,12 +189,13 @@ async def hold(shard: Shard, hold_id: bytes) -> Hold | None:
     return hold_of(rows[0]) if rows else None
 
 
-async def hold_facts(shard: Shard, hold_id: bytes) -> HoldFacts | None:
-    """Return what a command about a hold needs to know before it is decided."""
+async def hold_facts_of(shard: Shard, hold_ids: Collection[bytes]) -> dict[bytes, HoldFacts]:
+    """Return what commands about holds need to know before they are decided, by hold."""
     rows: list[Any] = await shard.query(
-        "SELECT wallet_id,currency,destination FROM holds WHERE hold_id=%s", (hold_id,)
+        "SELECT hold_id,wallet_id,currency,destination,reference FROM holds"
+        f" WHERE hold_id IN ({id_list(hold_ids)})"
     )
-    return HoldFacts(*rows[0]) if rows else None
+    return {hold_id: HoldFacts(*facts) for hold_id, *facts in rows}
 
 
 async def holds_of(
@@ -200,12 +225,16 @@ async def overdue_holds(
     return rows
 
 
-async def alias(shard: Shard, account_id: str, name: str) -> bytes | None:
-    """Return the wallet that an account calls so."""
-    rows: list[Any] = await shard.query(
-        "SELECT wallet_id FROM aliases WHERE account_id=%s AND name=%s", (account_id, name)
+async def aliases(shard: Shard, pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+    """Return the wallets that accounts call so, by account and name."""
+    names = ",".join(
+        [f"({ascii_text(account)},{literal(name.encode())})" for account, name in sorted(pairs)]
     )
-    return bytes(rows[0][0]) if rows else None
+    rows: list[Any] = await shard.query(
+        "SELECT account_id,name,wallet_id FROM aliases FORCE INDEX(PRIMARY)"
+        f" WHERE (account_id,name) IN ({names})"
+    )
+    return {(account, name.decode()): wallet_id for account, name, wallet_id in rows}
 
 
 async def account(shard: Shard, account_id: str) -> AccountFreeze:
@@ -239,6 +268,15 @@ async def account_limits(
 async def assets(shard: Shard) -> dict[str, int]:
     """Return the exponents of the assets that are registered on a shard."""
     rows: list[Any] = await shard.query("SELECT currency,exponent FROM assets")
+    return dict(rows)
+
+
+async def assets_of(shard: Shard, codes: Collection[str]) -> dict[str, int]:
+    """Return the exponents of those codes that are registered on a shard."""
+    chosen = ",".join([ascii_text(code) for code in sorted(codes)])
+    rows: list[Any] = await shard.query(
+        f"SELECT currency,exponent FROM assets WHERE currency IN ({chosen})"
+    )
     return dict(rows)
 
 
