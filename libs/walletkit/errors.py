@@ -125,6 +125,9 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
         "ALIAS_TAKEN": Entry(
             Code.ALREADY_EXISTS, "Another wallet of the account has this alias, for good."
         ),
+        "ASSET_LIMIT": Entry(
+            Code.FAILED_PRECONDITION, "As many assets are registered as there may be: 10,000."
+        ),
         "ASSET_EXISTS": Entry(
             Code.FAILED_PRECONDITION, "The asset is registered already, with another exponent."
         ),

@@ -106,7 +106,7 @@ async def test_list_pages(suite: Suite) -> None:
 
 async def test_list_keeps_accounts_apart(suite: Suite) -> None:
     """Names that differ in case, or by their end, are different accounts."""
-    name = suite.account(0)
+    name = f"{suite.account(0)}a"
     for account in (name, name.upper(), f"{name}0", f"{name}_"):
         wallet = await suite.wallet_in(account)
         assert [page async for page in pages(suite, account, 0)] == [[wallet]]

@@ -36,6 +36,11 @@ def ascii_text(value: str) -> str:
     return f"_ascii {literal(value.encode('ascii'))}"
 
 
+def ascii_texts(values: Iterable[str]) -> str:
+    """Write texts for ``IN (…)``."""
+    return ",".join([ascii_text(value) for value in sorted(values)])
+
+
 def id_list(ids: Iterable[bytes]) -> str:
     """Write ids for ``IN (…)``, ascending, so that locks are taken in one order everywhere."""
     return ",".join([literal(id_) for id_ in sorted(ids)])

@@ -9,12 +9,21 @@ from wallet.domain.commands import RegisterAsset
 from wallet.domain.outcome import AssetSet
 from walletkit.errors import ServiceError
 
+MAX_ASSETS = 10_000
+"""Every process keeps all of them in memory, for good."""
+
 
 def decide_register(batch: Batch, command: RegisterAsset) -> AssetSet | ServiceError:
     """Register the asset; one that is registered as asked stays as it is."""
     currency, exponent = command.currency, command.exponent
     found = batch.assets.get(currency)
     if found is None:
+        if batch.asset_count + len(batch.changes.assets) >= MAX_ASSETS:
+            return ServiceError(
+                "ASSET_LIMIT",
+                f"{MAX_ASSETS} assets are registered; {currency} would be one more",
+                {"currency_code": currency, "limit": str(MAX_ASSETS)},
+            )
         batch.assets[currency] = exponent
         batch.changes.assets.append(NewAsset(currency, exponent, command.slot))
     elif found != exponent:

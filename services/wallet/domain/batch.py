@@ -260,6 +260,8 @@ class Batch:
     limited; no number above ``MAX_ACCOUNT_WALLETS`` is exact."""
     assets: dict[str, int] = field(default_factory=dict)
     """Exponents of assets that are registered already, of those that the batch may register."""
+    asset_count: int = 0
+    """How many assets were registered before the batch, where it may register one."""
     counterparties: dict[bytes, Counterparty | NoCounterparty] = field(default_factory=dict)
     decided: dict[bytes, Decided] = field(default_factory=dict)
     changes: Changes = field(default_factory=Changes)

@@ -33,7 +33,7 @@ from wallet.domain.kinds import (
 from wallet.domain.outcome import Hold, WalletFacts
 from wallet.store.needs import ReadSet
 from walletkit.clock import to_us
-from walletkit.sql.literals import id_list, literal
+from walletkit.sql.literals import ascii_text, ascii_texts, id_list, literal
 from walletkit.sql.session import Rows, run_packet
 
 PACKET_TIMEOUT_S = 8
@@ -89,7 +89,7 @@ async def _find_wallets(connection: asyncmy.Connection, needs: ReadSet, *, lock:
     """Lock the slots, so that no account gets another wallet, and add all wallets to the needs."""
     packet = " UNION ALL ".join(
         [
-            f"(SELECT account_id,wallet_id FROM wallets WHERE account_id={_text(account_id)}"
+            f"(SELECT account_id,wallet_id FROM wallets WHERE account_id={ascii_text(account_id)}"
             f" ORDER BY wallet_id LIMIT {MAX_ACCOUNT_WALLETS + 1})"
             for account_id in sorted(needs.whole_accounts)
         ]
@@ -177,7 +177,7 @@ def _add_accounts(statements: dict[str, str], needs: ReadSet) -> None:
         # A list of pairs would be a scan; joined, each name is one probe of the primary key.
         names = " UNION ALL ".join(
             [
-                f"SELECT {_text(account_id)} COLLATE ascii_bin a,{literal(name.encode())} n"
+                f"SELECT {ascii_text(account_id)} COLLATE ascii_bin a,{literal(name.encode())} n"
                 for account_id, name in sorted(needs.aliases)
             ]
         )
@@ -187,33 +187,26 @@ def _add_accounts(statements: dict[str, str], needs: ReadSet) -> None:
         )
     if needs.accounts:
         statements["accounts"] = (
-            f"SELECT account_id,freeze FROM accounts WHERE account_id IN ({_texts(needs.accounts)})"
+            "SELECT account_id,freeze FROM accounts"
+            f" WHERE account_id IN ({ascii_texts(needs.accounts)})"
         )
     if growing := needs.accounts - needs.whole_accounts:
         # Only where one is: accounts that were never frozen or limited are not counted.
         statements["sizes"] = " UNION ALL ".join([_size(account_id) for account_id in growing])
     if needs.assets:
         statements["assets"] = (
-            f"SELECT currency,exponent FROM assets WHERE currency IN ({_texts(needs.assets)})"
+            f"SELECT currency,exponent FROM assets WHERE currency IN ({ascii_texts(needs.assets)})"
         )
+        statements["asset_count"] = "SELECT COUNT(*) FROM assets"
 
 
 def _size(account_id: str) -> str:
     """Count an account's wallets, as far as it matters."""
-    text = _text(account_id)
+    text = ascii_text(account_id)
     return (
         f"SELECT account_id,(SELECT COUNT(*) FROM (SELECT 1 FROM wallets WHERE account_id={text}"
         f" LIMIT {MAX_ACCOUNT_WALLETS + 1}) w) FROM accounts WHERE account_id={text}"
     )
-
-
-def _texts(values: set[str]) -> str:
-    return ",".join([_text(value) for value in sorted(values)])
-
-
-def _text(value: str) -> str:
-    """Write a text for a column of ASCII: as plain bytes it could not be found by an index."""
-    return f"_ascii {literal(value.encode())}"
 
 
 async def _load_bounds(
@@ -306,6 +299,7 @@ def _batch(
         },
         account_sizes=dict(found.get("sizes", [])),
         assets=dict(found.get("assets", [])),
+        asset_count=found.get("asset_count", [(0,)])[0][0],
     )
 
 

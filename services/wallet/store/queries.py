@@ -22,7 +22,7 @@ from wallet.store.load import FACTS, HOLD, hold_of, wallet_facts
 from wallet.store.shard import Shard
 from walletkit.clock import to_us
 from walletkit.ids import NIL
-from walletkit.sql.literals import ascii_text, id_list, literal
+from walletkit.sql.literals import ascii_text, ascii_texts, id_list, literal
 
 Counterparties = dict[bytes, Counterparty]
 _BALANCE = "currency,posted,held,overdraft_limit,status,version,flags"
@@ -273,7 +273,7 @@ async def assets(shard: Shard) -> dict[str, int]:
 
 async def assets_of(shard: Shard, codes: Collection[str]) -> dict[str, int]:
     """Return the exponents of those codes that are registered on a shard."""
-    chosen = ",".join([ascii_text(code) for code in sorted(codes)])
+    chosen = ascii_texts(codes)
     rows: list[Any] = await shard.query(
         f"SELECT currency,exponent FROM assets WHERE currency IN ({chosen})"
     )

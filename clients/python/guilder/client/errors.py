@@ -45,6 +45,7 @@ reason has no class:
     │   │   └── ReversalExceedsOriginalError
     │   ├── MultiShardDebitError
     │   ├── AssetExistsError
+    │   ├── AssetLimitError
     │   ├── AccountTooLargeError
     │   ├── SubscriptionLimitError
     │   ├── ReplayTooLargeError
@@ -250,6 +251,10 @@ class MultiShardDebitError(DeclinedError):
 
 class AssetExistsError(DeclinedError):
     """The asset is registered already, with another exponent."""
+
+
+class AssetLimitError(DeclinedError):
+    """As many assets are registered as there may be."""
 
 
 class AccountTooLargeError(DeclinedError):

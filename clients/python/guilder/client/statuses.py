@@ -50,6 +50,7 @@ BY_REASON: Mapping[str, type[errors.GuilderError]] = {
     "REVERSAL_EXCEEDS_ORIGINAL": errors.ReversalExceedsOriginalError,
     "MULTI_SHARD_DEBIT": errors.MultiShardDebitError,
     "ASSET_EXISTS": errors.AssetExistsError,
+    "ASSET_LIMIT": errors.AssetLimitError,
     "ACCOUNT_TOO_LARGE": errors.AccountTooLargeError,
     "SUBSCRIPTION_LIMIT": errors.SubscriptionLimitError,
     "REPLAY_TOO_LARGE": errors.ReplayTooLargeError,
