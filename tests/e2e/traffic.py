@@ -17,6 +17,7 @@ from walletkit.stack import Stack
 WALLETS = 12
 EACH = 1_000_000
 PATIENCE_S = 60.0
+READY_S = 20.0
 POLICY = CallPolicy(timeout_seconds=5.0, max_attempts=1)
 _runs = itertools.count()
 
@@ -47,6 +48,7 @@ class Traffic:
 
     async def prepare(self) -> None:
         """Make wallets for many accounts, so that they spread over the shards, and fund them."""
+        await self.guilder.wait_ready(timeout_seconds=READY_S)
         for n in range(WALLETS):
             made = await self.guilder.wallet.create_wallet(
                 f"{self.name}-{n}", "EUR", idempotency_key="wallet"
@@ -113,6 +115,8 @@ class Traffic:
             expected[made.source] -= made.amount
             expected[made.destination] += made.amount
         wrong = []
+        # A channel that has just lost its server refuses calls until it has tried again.
+        await self.guilder.wait_ready(timeout_seconds=READY_S)
         for wallet_id, amount in expected.items():
             found = (await self.guilder.wallet.get_balance(wallet_id)).posted_minor
             if found != amount:
