@@ -51,7 +51,7 @@ test: setup lint ## Lint, then run all tests, on two cores in random order
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: walk
-walk: setup ## Walk ten seeds of 10,000 random steps on a suite whose processes are killed (hours)
+walk: setup ## Walk ten seeds of 10,000 random steps on a suite whose processes are killed (long)
 	@GUILDER_LONG=1 $(PYTHON) -m pytest tests/e2e/test_walk.py --numprocesses 2 -rP $(PYTEST_ARGS)
 
 .PHONY: lint
