@@ -16,9 +16,8 @@ from ledger.store.queries import EntryRow
 from ledger.store.trial import Line
 from walletkit.errors import invalid_field
 from walletkit.ids import format_id, parse_wallet_id
+from walletkit.rpc.times import MICROS, NANOS_OF_MICRO, timestamp
 
-_MICRO = 1_000_000
-_NANO_OF_MICRO = 1_000
 _MAX_SECONDS = 253_402_300_800
 """Timestamp's end: the year 10000."""
 
@@ -39,17 +38,11 @@ def moment(message: Message, field: str) -> int | None:
         return None
     time: Timestamp = getattr(message, field)
     if not (
-        -_MAX_SECONDS < time.seconds < _MAX_SECONDS and 0 <= time.nanos < _MICRO * _NANO_OF_MICRO
+        -_MAX_SECONDS < time.seconds < _MAX_SECONDS and 0 <= time.nanos < MICROS * NANOS_OF_MICRO
     ):
         raise invalid_field(field, f"{time.seconds} s {time.nanos} ns", "a valid Timestamp")
     # Rounded up: whatever was recorded before it, in whole microseconds, is before the result too.
-    return time.seconds * _MICRO - (-time.nanos // _NANO_OF_MICRO)
-
-
-def timestamp(time_us: int) -> Timestamp:
-    """Render microseconds since 1970."""
-    seconds, micros = divmod(time_us, _MICRO)
-    return Timestamp(seconds=seconds, nanos=micros * _NANO_OF_MICRO)
+    return time.seconds * MICROS - (-time.nanos // NANOS_OF_MICRO)
 
 
 def entry(wallet_text: str, currency: str, exponent: int, row: EntryRow) -> api.Entry:

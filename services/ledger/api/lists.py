@@ -20,6 +20,7 @@ from walletkit.clock import day_of
 from walletkit.errors import ServiceError
 from walletkit.ids import format_id
 from walletkit.rpc import pages
+from walletkit.rpc.times import timestamp
 
 MAX_SCANNED = 5_000
 """Entries that one call looks through; what is left is for the next page."""
@@ -238,7 +239,7 @@ async def _transactions(session: Session, page: _Page) -> list[api.JournalTransa
             transaction, time_us = read[found.place]
             item.transaction.CopyFrom(transaction)
             item.transaction.state = convert.state(states.get(found.tx_id, transaction.state))
-            item.create_time.CopyFrom(convert.timestamp(time_us))
+            item.create_time.CopyFrom(timestamp(time_us))
         listed.append(item)
     return listed
 

@@ -22,6 +22,7 @@ from ledger.store.statement import (
 )
 from walletkit.errors import ServiceError, invalid_field
 from walletkit.ids import format_id, is_system
+from walletkit.rpc.times import timestamp
 
 log = structlog.get_logger()
 
@@ -128,14 +129,14 @@ def _render(
         line = api.StatementLine(
             entry=convert.entry(wallet_text, currency, digits, row),
             balance_minor=str(sums.balance),
-            effective_time=convert.timestamp(time_us),
+            effective_time=timestamp(time_us),
         )
         if transaction is not None:
             line.type = transaction.type
             line.reference = transaction.reference.decode(errors="replace")
             line.description = convert.description(transaction.opaque)
             if transaction.effective_time_us:
-                line.effective_time.CopyFrom(convert.timestamp(transaction.effective_time_us))
+                line.effective_time.CopyFrom(timestamp(transaction.effective_time_us))
         rendered.append(line)
     return rendered
 

@@ -2,7 +2,7 @@
 
 import json
 
-from google.protobuf import struct_pb2, timestamp_pb2
+from google.protobuf import struct_pb2
 
 from guilder.notify.v1 import notify_service_pb2 as pb
 from notify.channels.subscribe import Wish
@@ -12,13 +12,11 @@ from notify.domain.facts import EVENT_TYPES
 from notify.domain.subscription import MAX_WALLETS, Filter, Subscription, is_key
 from notify.domain.target import url_fault
 from notify.store.dead_letters import DeadLetter, Span
-from walletkit.clock import to_datetime
 from walletkit.errors import ServiceError, invalid_field
 from walletkit.ids import format_id, parse_id
+from walletkit.rpc.times import MICROS, micros_of, timestamp
 
-_NANOS_PER_US = 1_000
-_US_PER_S = 1_000_000
-END_OF_TIME_US = 253_402_300_800 * _US_PER_S
+END_OF_TIME_US = 253_402_300_800 * MICROS
 """The end of year 9999, where protobuf's timestamps end."""
 
 
@@ -56,8 +54,8 @@ def parse_subscription_id(text: str) -> bytes:
 
 def parse_span(request: pb.ReplayDeliveriesRequest) -> Span:
     """Read a time range; a missing end of it is open. Raise INVALID_FIELD."""
-    start = _to_us(request.start_time) if request.HasField("start_time") else 0
-    end = _to_us(request.end_time) if request.HasField("end_time") else END_OF_TIME_US
+    start = micros_of(request.start_time) if request.HasField("start_time") else 0
+    end = micros_of(request.end_time) if request.HasField("end_time") else END_OF_TIME_US
     if start >= end:
         raise invalid_field("end_time", request.end_time.ToJsonString(), "must be after start_time")
     return Span(start, end)
@@ -70,7 +68,7 @@ def to_subscription(item: Subscription) -> pb.Subscription:
         url=item.url,
         event_types=sorted(item.filter.event_types),
         wallet_ids=[format_id(wallet_id) for wallet_id in sorted(item.filter.wallet_ids)],
-        create_time=to_timestamp(item.created_at_us),
+        create_time=timestamp(item.created_at_us),
     )
 
 
@@ -79,7 +77,7 @@ def to_event(event: Event) -> pb.Event:
     return pb.Event(
         event_id=event.event_id,
         type=event.type,
-        create_time=to_timestamp(event.time_us),
+        create_time=timestamp(event.time_us),
         wallet_id=format_id(event.wallet_id),
         wallet_sequence=event.wallet_sequence,
         data=_to_struct(render.data(event)),
@@ -92,7 +90,7 @@ def to_dead_letter(subscription_id: str, letter: DeadLetter) -> pb.DeadLetter:
     event = pb.Event(
         event_id=letter.event_id,
         type=content["type"],
-        create_time=to_timestamp(letter.event_time_us),
+        create_time=timestamp(letter.event_time_us),
         wallet_id=content.get("walletId", ""),
         wallet_sequence=int(content.get("walletSequence", 0)),
         data=_to_struct(content["data"]),
@@ -102,19 +100,8 @@ def to_dead_letter(subscription_id: str, letter: DeadLetter) -> pb.DeadLetter:
         event=event,
         attempts=letter.attempts,
         last_error=letter.last_error,
-        create_time=to_timestamp(letter.created_at_us),
+        create_time=timestamp(letter.created_at_us),
     )
-
-
-def to_timestamp(time_us: int) -> timestamp_pb2.Timestamp:
-    """Render microseconds since 1970."""
-    timestamp = timestamp_pb2.Timestamp()
-    timestamp.FromDatetime(to_datetime(time_us))
-    return timestamp
-
-
-def _to_us(timestamp: timestamp_pb2.Timestamp) -> int:
-    return timestamp.seconds * _US_PER_S + timestamp.nanos // _NANOS_PER_US
 
 
 def _to_struct(content: render.Json) -> struct_pb2.Struct:

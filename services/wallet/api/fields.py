@@ -14,6 +14,7 @@ from walletkit.clock import DAY_US
 from walletkit.errors import invalid_field
 from walletkit.ids import parse_id
 from walletkit.money import MAX_AMOUNT_MINOR, MAX_EXPONENT, is_asset_code
+from walletkit.rpc.times import micros_of
 
 MAX_KEY_LENGTH = 128
 MAX_REFERENCE_BYTES = 64
@@ -30,7 +31,6 @@ _KEY = re.compile(r"[\x20-\x7e]{1,128}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _LAST_SECOND = 253_402_300_799
 _NANOS = 1_000_000_000
-_MICROS = 1_000_000
 
 
 def plain_id(field: str, text: str) -> bytes:
@@ -150,7 +150,7 @@ def moment(field: str, time_: Timestamp) -> int:
     """Read a time: microseconds since 1970, at least 1, so that it differs from none."""
     if not (0 <= time_.seconds <= _LAST_SECOND and 0 <= time_.nanos < _NANOS):
         raise invalid_field(field, time_.seconds, "must be a time from 1970 to 9999")
-    return max(time_.seconds * _MICROS + time_.nanos // 1000, 1)
+    return max(micros_of(time_), 1)
 
 
 def effective_time(time_: Timestamp) -> int:

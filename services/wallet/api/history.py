@@ -19,6 +19,7 @@ from wallet.store.queries import StoredTransaction
 from walletkit.errors import ServiceError
 from walletkit.ids import SystemKind, format_id
 from walletkit.rpc.status import violations_of
+from walletkit.rpc.times import micros_of
 
 LEDGER_TIMEOUT_S = 5.0
 MAX_FAMILY = 1_000
@@ -94,7 +95,7 @@ class History:
         members: Members = []
         while len(members) < MAX_FAMILY:
             page = await self._ask(question, max(ends_at - time.monotonic(), 0))
-            members += [(one.transaction, _micros(one)) for one in page.transactions]
+            members += [(one.transaction, micros_of(one.create_time)) for one in page.transactions]
             question.page_token = page.next_page_token
             if not page.next_page_token:
                 break
@@ -144,7 +145,7 @@ def _wallet_transaction(one: ledger.JournalTransaction) -> pb.WalletTransaction:
         found.version = entry.version
         found.wallet_id = entry.wallet_id
     if one.HasField("transaction"):
-        found.transaction.CopyFrom(member(one.transaction, _micros(one)))
+        found.transaction.CopyFrom(member(one.transaction, micros_of(one.create_time)))
     else:
         # The home's record is still on its way to the ledger; the wallet's own side is known.
         found.transaction.transaction_id = one.entry.transaction_id
@@ -183,11 +184,6 @@ def _lines(transaction: events.Transaction) -> tuple[Line, ...]:
             destination = beyond.get(number, destination)
         lines.append(Line(posting.source, destination, posting.currency_code, posting.amount_minor))
     return tuple(lines)
-
-
-def _micros(one: ledger.JournalTransaction) -> int:
-    moment = one.create_time
-    return moment.seconds * 1_000_000 + moment.nanos // 1000
 
 
 def _from_ledger(

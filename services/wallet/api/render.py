@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from guilder.type.v1.money_pb2 import Money
 from guilder.wallet.v1 import resources_pb2 as res
 from wallet.domain.batch import Balance
@@ -20,8 +18,8 @@ from wallet.domain.outcome import BalanceAfter, Hold, Posted, WalletFacts
 from wallet.store.queries import StoredTransaction, StoredWallet
 from walletkit.ids import NIL, SystemKind, format_id
 from walletkit.money import exponent_of
+from walletkit.rpc.times import MICROS, NANOS_OF_MICRO, timestamp
 
-_MICROS = 1_000_000
 _OUTSIDE = frozenset((0, SystemKind.WORLD))
 
 
@@ -170,12 +168,6 @@ def asset(currency: str, exponent: int, *, registered: bool) -> res.Asset:
     return res.Asset(currency_code=currency, exponent=exponent, registered=registered)
 
 
-def timestamp(time_us: int) -> Timestamp:
-    """Write a time."""
-    seconds, micros = divmod(time_us, _MICROS)
-    return Timestamp(seconds=seconds, nanos=micros * 1000)
-
-
 def _fill_transaction(message: res.Transaction, stored: StoredTransaction) -> None:
     """Write a transaction in its place, as ``fill_balance`` does."""
     # The numbers of types and states are the same, by design.
@@ -188,8 +180,8 @@ def _fill_transaction(message: res.Transaction, stored: StoredTransaction) -> No
     amount, create_time = message.amount, message.create_time
     amount.currency_code = stored.currency
     amount.amount_minor = stored.amount
-    create_time.seconds, micros = divmod(stored.create_time_us, _MICROS)
-    create_time.nanos = micros * 1000
+    create_time.seconds, micros = divmod(stored.create_time_us, MICROS)
+    create_time.nanos = micros * NANOS_OF_MICRO
     if stored.reference:
         message.reference = stored.reference.decode()
     if stored.opaque:
