@@ -7,10 +7,11 @@ import pytest
 from tests.api.suite import money, request_of
 from wallet.api import verbs
 from wallet.api.form import Form
-from wallet.api.known import HoldFacts, Known, Original
+from wallet.api.known import Known, Original
 from wallet.domain import idempotency
 from wallet.domain.commands import Line
 from wallet.domain.kinds import TransactionType
+from wallet.store.queries import HoldFacts
 from walletkit.ids import NIL, format_id, new_id, slot_of
 
 ONE, OTHER, THIRD = sorted(new_id(slot) for slot in (1, 2, 3))
@@ -25,7 +26,7 @@ def known() -> Known:
     """Return what a process knows that has read two holds and two transactions."""
     found = Known()
     for hold in (HOLD, SECOND_HOLD):
-        found.holds.keep(hold, HoldFacts(ONE, NIL, "EUR", b"of the hold"))
+        found.holds.keep(hold, HoldFacts(ONE, "EUR", NIL, b"of the hold"))
     family = (TransactionType.TRANSFER, OTHER, ONE, "EUR", 9, b"of it", MADE, (), False)
     found.originals.keep(MADE, Original(*family))
     lines = (Line(OTHER, ONE, "EUR", 9), Line(OTHER, ONE, "EUR", 1))

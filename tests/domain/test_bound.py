@@ -82,7 +82,7 @@ def test_a_new_year_ends_every_window(later: str, left: tuple[int, ...]) -> None
     """From December to January all three are over in the same microsecond."""
     bound = used()
     bound.move(at("2025-12-31T23:00:00"), -30)
-    assert tuple(bound.used_debits(window, at(later)) for window in WINDOWS) == left
+    assert tuple(bound.spent(window, at(later)).debits for window in WINDOWS) == left
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_each_window_ends_by_itself(later: str, left: tuple[int, ...]) -> None:
     """What was used of an hour is still used of its day and month."""
     bound = used()
     bound.move(at("2024-02-28T10:00:00"), -30)
-    assert tuple(bound.used_debits(window, at(later)) for window in WINDOWS) == left
+    assert tuple(bound.spent(window, at(later)).debits for window in WINDOWS) == left
 
 
 def test_both_ways_are_counted() -> None:
@@ -110,7 +110,7 @@ def test_both_ways_are_counted() -> None:
     bound.begin(now_us)
     start = window_start(DAY, now_us)
     assert bound.spent(DAY, now_us) == Spent(start, debits=31, credits=15, begun=1, received=2)
-    assert (bound.used_credits(DAY, now_us), bound.net(MONTH, now_us)) == (15, 16)
+    assert (bound.spent(DAY, now_us).credits, bound.spent(MONTH, now_us).net) == (15, 16)
 
 
 def test_a_clock_that_runs_backwards_forgets_nothing() -> None:
@@ -121,7 +121,7 @@ def test_a_clock_that_runs_backwards_forgets_nothing() -> None:
     bound.move(midnight - 1, -5)
     bound.begin(midnight - 1)
     for window in WINDOWS:
-        assert bound.used_debits(window, midnight - 1) == 35
+        assert bound.spent(window, midnight - 1).debits == 35
         assert bound.spent(window, midnight).begun == 1
         assert bound.window_end_us(window, midnight - 1) == window_end(window, midnight)
 

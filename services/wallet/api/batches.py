@@ -178,9 +178,7 @@ def _check_size(atomic: Atomic) -> None:
 
 def _scope_of(command: SingleCommand) -> bytes:
     """Return the scope wallet of a command that a batch may hold."""
-    if isinstance(command, Transfer):
-        return command.destination if command.source == NIL else command.source
-    if isinstance(command, Reverse):
+    if isinstance(command, (Transfer, Reverse)):
         return command.destination if command.source == NIL else command.source
     if isinstance(command, PostTransaction):
         return scope_of(command.lines)

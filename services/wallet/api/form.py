@@ -13,8 +13,9 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar, TypeVarTuple, ca
 
 from guilder.type.v1.money_pb2 import Money
 from wallet.api import fields
-from wallet.api.known import HoldFacts, Known, Original
+from wallet.api.known import Known, Original
 from wallet.domain.kinds import ANY_VERSION
+from wallet.store.queries import HoldFacts
 from walletkit.errors import ServiceError, invalid_field, invalid_fields
 from walletkit.ids import NIL, SystemKind, parse_id, system_wallet_id
 from walletkit.money import is_asset_code, is_known

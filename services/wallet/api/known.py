@@ -11,6 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 from wallet.domain.commands import Line
 from wallet.domain.kinds import TransactionType
 from wallet.domain.outcome import Hold
+from wallet.store.queries import HoldFacts
 
 MAX_NAMES = 100_000
 MAX_HOLDS = 100_000
@@ -57,15 +58,6 @@ class Misses:
         return self._until.get(name, 0.0) > time.monotonic()
 
 
-class HoldFacts(NamedTuple):
-    """What never changes of a hold."""
-
-    wallet_id: bytes
-    destination: bytes
-    currency: str
-    reference: bytes
-
-
 class Original(NamedTuple):
     """What never changes of a transaction that is to be reversed."""
 
@@ -101,5 +93,5 @@ class Known:
 
     def keep_hold(self, hold: Hold) -> None:
         """Note what never changes of a hold."""
-        facts = HoldFacts(hold.wallet_id, hold.destination, hold.currency, hold.reference)
+        facts = HoldFacts(hold.wallet_id, hold.currency, hold.destination, hold.reference)
         self.holds.keep(hold.hold_id, facts)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from wallet.api.form import Form, Need, Sort, UnresolvedError, split_alias
-from wallet.api.known import HoldFacts, Known, Original
+from wallet.api.known import Known, Original
 from wallet.api.parse.postings import as_home
 from wallet.api.parse.wallets import ASSET_SLOT
 from wallet.domain.commands import Line
@@ -164,8 +164,7 @@ class Names:
     async def _read_holds(self, shard: Shard, names: Sequence[str]) -> list[str]:
         ids = {parse_id(name): name for name in names}
         found = await queries.hold_facts_of(shard, ids)
-        for hold_id, told in found.items():
-            facts = HoldFacts(told.wallet_id, told.destination, told.currency, told.reference)
+        for hold_id, facts in found.items():
             self.known.holds.keep(hold_id, facts)
         return [name for hold_id, name in ids.items() if hold_id not in found]
 

@@ -13,6 +13,7 @@ from wallet.api.carry import Carrier
 from wallet.api.form import Form
 from wallet.api.history import MAX_FAMILY, History, member
 from wallet.api.names import Names, transaction_not_found
+from wallet.domain.bound import account_owner
 from wallet.domain.commands import Limits
 from wallet.domain.kinds import HoldState, TransactionState
 from wallet.domain.outcome import Hold
@@ -171,7 +172,7 @@ class Reading:
         """Read an account's limits in a currency, and what is used of them."""
         account_id, currency = await self._names.read(_account_and_currency, request)
         shard = self._router.shard_of_slot(slot_of_account(account_id))
-        found = await queries.account_limits(shard, account_id, currency)
+        found = await queries.limits(shard, account_owner(account_id, currency))
         if found is None:
             return limits_pb.GetAccountLimitsResponse(
                 limits=res.AccountLimits(), exponent=exponent_of(currency)

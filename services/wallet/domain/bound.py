@@ -82,18 +82,6 @@ class Bound:
         hour, day, month = self._now(now_us)
         self.usage = (_begun(hour), _begun(day), _begun(month))
 
-    def used_debits(self, window: VelocityWindow, now_us: int) -> int:
-        """Return what left in the window of now."""
-        return self.spent(window, now_us).debits
-
-    def used_credits(self, window: VelocityWindow, now_us: int) -> int:
-        """Return what came in in the window of now."""
-        return self.spent(window, now_us).credits
-
-    def net(self, window: VelocityWindow, now_us: int) -> int:
-        """Return what left less what came in, in the window of now."""
-        return self.spent(window, now_us).net
-
     def window_end_us(self, window: VelocityWindow, now_us: int) -> int:
         """Return when the window that counts now is over."""
         return window_end(window, max(now_us, self.usage[window - 1].start_us))

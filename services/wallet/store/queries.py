@@ -8,10 +8,9 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from wallet.domain.batch import Balance, Counterparty
-from wallet.domain.bound import Usage, account_owner, decode_limits, decode_usage
+from wallet.domain.bound import Usage, decode_limits, decode_usage
 from wallet.domain.commands import Intent, Limits, Line
 from wallet.domain.kinds import (
-    AccountFreeze,
     HoldState,
     TransactionState,
     TransactionType,
@@ -174,12 +173,6 @@ async def _lines(shard: Shard, tx_ids: Sequence[bytes]) -> dict[bytes, list[Line
     return lines
 
 
-async def reversed_total(shard: Shard, tx_id: bytes) -> int:
-    """Return how much of a transaction is reversed; ask the shard of the wallet it credited."""
-    rows: list[Any] = await shard.query("SELECT amount FROM reversed WHERE tx_id=%s", (tx_id,))
-    return int(rows[0][0]) if rows else 0
-
-
 async def hold(shard: Shard, hold_id: bytes) -> Hold | None:
     """Return a hold as it is now."""
     rows: list[Any] = await shard.query(
@@ -237,27 +230,13 @@ async def aliases(shard: Shard, pairs: Collection[tuple[str, str]]) -> dict[tupl
     return {(account, name.decode()): wallet_id for account, name, wallet_id in rows}
 
 
-async def account(shard: Shard, account_id: str) -> AccountFreeze:
-    """Return how far an account is frozen."""
+async def limits(shard: Shard, owner: bytes) -> tuple[Limits, Usage, int] | None:
+    """Return limits, what is used of them, and what is held, which is kept for accounts alone.
+
+    ``owner``: a wallet, or of an account ``account_owner``.
+    """
     rows: list[Any] = await shard.query(
-        "SELECT freeze FROM accounts WHERE account_id=%s", (account_id,)
-    )
-    return AccountFreeze(rows[0][0]) if rows else AccountFreeze.NONE
-
-
-async def limits(shard: Shard, owner: bytes) -> tuple[Limits, Usage] | None:
-    """Return the limits of a wallet, or of an account by ``account_owner``, and what is used."""
-    rows: list[Any] = await shard.query("SELECT config,used FROM limits WHERE owner=%s", (owner,))
-    return (decode_limits(rows[0][0]), decode_usage(rows[0][1])) if rows else None
-
-
-async def account_limits(
-    shard: Shard, account_id: str, currency: str
-) -> tuple[Limits, Usage, int] | None:
-    """Return an account's limits in a currency, what is used of them, and what is held."""
-    rows: list[Any] = await shard.query(
-        "SELECT config,used,held FROM limits WHERE owner=%s",
-        (account_owner(account_id, currency),),
+        "SELECT config,used,held FROM limits WHERE owner=%s", (owner,)
     )
     if not rows:
         return None

@@ -1,8 +1,10 @@
 """Hold one shard's connections: one that writes, a few that read; reopened when they break."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import TypeVar
 
 import asyncmy
 from asyncmy.errors import InterfaceError, OperationalError
@@ -30,6 +32,8 @@ _SNAPSHOT = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT"
 )
 _BROKEN = (OSError, TimeoutError, EOFError, OperationalError, InterfaceError)
+
+Found = TypeVar("Found")
 
 
 class NotOurShardError(Exception):
@@ -80,14 +84,7 @@ class Shard:
         Raise ``ServiceError`` SHARD_UNAVAILABLE or OVERLOADED, or what the driver raises of a
         faulty statement.
         """
-        try:
-            return await self._peek_once(needs)
-        except (*_BROKEN, StaleEpochError):
-            self._close_idle()
-        try:
-            return await self._peek_once(needs)
-        except (*_BROKEN, StaleEpochError) as error:
-            raise self._unavailable() from error
+        return await self._twice(partial(self._peek_once, needs), (*_BROKEN, StaleEpochError))
 
     async def _peek_once(self, needs: ReadSet) -> Batch:
         async with self._reader(self._reads) as reader:
@@ -133,31 +130,29 @@ class Shard:
 
         Raise ``ServiceError`` SHARD_UNAVAILABLE or OVERLOADED.
         """
-        return await self._query(self._reads, sql, args)
+        return await self._twice(partial(self._query_once, self._reads, sql, args), _BROKEN)
 
     async def look_up(self, sql: str) -> list[tuple[object, ...]]:
         """Run one reading statement that a transfer waits for, beside all that only read.
 
         Raise ``ServiceError`` SHARD_UNAVAILABLE or OVERLOADED.
         """
-        return await self._query(self._look_ups, sql, ())
+        return await self._twice(partial(self._query_once, self._look_ups, sql, ()), _BROKEN)
 
-    async def _query(
-        self, room: asyncio.Semaphore, sql: str, args: Sequence[object]
-    ) -> list[tuple[object, ...]]:
+    async def _twice(
+        self, read: Callable[[], Awaitable[Found]], broken: tuple[type[Exception], ...]
+    ) -> Found:
+        """Read, and where a connection turns out to be broken once more, on a fresh one."""
         try:
-            return await self._query_once(room, sql, args)
-        except _BROKEN:
+            return await read()
+        except broken:
             self._close_idle()
         try:
-            return await self._query_once(room, sql, args)
-        except _BROKEN as error:
-            raise self._unavailable() from error
-
-    def _unavailable(self) -> ServiceError:
-        number = str(self.number)
-        message = f"shard {number} does not answer"
-        return ServiceError("SHARD_UNAVAILABLE", message, {"shard": number})
+            return await read()
+        except broken as error:
+            number = str(self.number)
+            message = f"shard {number} does not answer"
+            raise ServiceError("SHARD_UNAVAILABLE", message, {"shard": number}) from error
 
     async def _query_once(
         self, room: asyncio.Semaphore, sql: str, args: Sequence[object]
