@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from ledger.store.pool import Session
 from walletkit.money import exponent_of, is_known, learn
-from walletkit.sql.literals import literal
+from walletkit.sql.literals import ascii_texts
 
 
 async def exponent(session: Session, currency: str) -> int:
@@ -19,9 +19,9 @@ async def exponents(session: Session, currencies: Iterable[str]) -> dict[str, in
     has registered here yet.
     """
     wanted = set(currencies)
-    unknown = sorted(currency for currency in wanted if not is_known(currency))
+    unknown = {currency for currency in wanted if not is_known(currency)}
     if unknown:
-        names = ",".join([f"_ascii {literal(currency.encode('ascii'))}" for currency in unknown])
+        names = ascii_texts(unknown)
         query = f"SELECT currency,exponent FROM assets WHERE currency IN ({names})"
         for currency, digits in await session.rows(query):
             learn(currency, int(digits))

@@ -15,7 +15,7 @@ from ledger.store.pool import Session
 from ledger.store.queries import ENTRY_COLUMNS, FIRST_DAYS, STEP_FACTOR, EntryRow, entry_of
 from ledger.store.shard_store import ACCOUNT_COLUMNS, account_of
 from walletkit.clock import day_of
-from walletkit.sql.literals import literal
+from walletkit.sql.literals import ascii_text, literal
 from walletkit.sql.session import Rows
 
 FIRST_ROWS = 8
@@ -47,7 +47,7 @@ async def wallets_of(
 ) -> tuple[dict[bytes, Account], int]:
     """Return an account's wallets, at most ``limit``, and how far their shard is at least."""
     # The text's own character set, so that the index serves: the column's is ascii too.
-    owner = f"_ascii {literal(account_id.encode('ascii'))}"
+    owner = ascii_text(account_id)
     cursor, rows = await session.run(
         f"""SELECT c.seq FROM accounts a JOIN cursors c ON c.shard=a.shard
         WHERE a.account_id={owner} LIMIT 1;
