@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from guilder.events.v1 import record_pb2 as events
 from ledger.domain import label
 from ledger.store.codec import MalformedRecordError, decode
-from walletkit.ids import new_id
+from walletkit.ids import SystemKind, new_id, system_wallet_id
 
 
 def test_a_label_is_a_hash_over_its_framed_parts() -> None:
@@ -74,9 +74,15 @@ def test_decoding_gives_each_label_its_place() -> None:
     first, second = new_id(0), new_id(0)
     record.transactions.add(transaction_id=first)
     record.transactions.add(transaction_id=second, reference=b"r", effective_time_us=-5)
+    transit = events.Posting(
+        source=system_wallet_id(SystemKind.TRANSIT, 0, "EUR"), destination=new_id(0), amount_minor=1
+    )
+    for effective_us in (0, 7):
+        leg = record.landed_legs.add(transaction_id=new_id(1), effective_time_us=effective_us)
+        leg.postings.append(transit)
     decoded = decode(record.SerializeToString())
     assert decoded.labels == [(label.reference_label(b"r"), 1, second)]
-    assert decoded.effective == {1: -5}
+    assert decoded.effective == {1: -5, -2: 7}
 
 
 @pytest.mark.parametrize(

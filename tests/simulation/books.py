@@ -233,6 +233,7 @@ def _legs(shards: Sequence[ShardBooks], *, settled: bool) -> Iterable[str]:
     """I2 and I10: pair each debit into transit with its one credit out of it."""
     opened: dict[Place, Leg] = {}
     landed: dict[Place, pb.LandedLeg] = {}
+    times = {id_: made.effective_time_us for shard in shards for id_, made in shard.made.items()}
     for shard in shards:
         if opened.keys() & shard.opened.keys() or landed.keys() & shard.landed.keys():
             yield "a leg is on two shards"
@@ -240,6 +241,8 @@ def _legs(shards: Sequence[ShardBooks], *, settled: bool) -> Iterable[str]:
         landed |= shard.landed
     for place, leg in landed.items():
         yield from _pair(place, leg, opened)
+        if leg.effective_time_us != times.get(place[0], 0):
+            yield f"leg {place} counts at {leg.effective_time_us}, its transaction at another time"
     kept = {(row[0], row[1]) for shard in shards for row in shard.rows["intents"]}
     under_way = opened.keys() - landed.keys()
     if under_way - kept:

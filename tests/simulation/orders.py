@@ -1,6 +1,7 @@
 """What a simulated client asks for, what it hears, and a seeded stream of it."""
 
 import random
+import time
 from collections.abc import Callable, Sequence
 
 from guilder.type.v1.money_pb2 import Money
@@ -15,6 +16,7 @@ from tests.simulation.order import Line, Order, Reply
 from tests.simulation.setting_orders import SettingOrders
 
 CURRENCIES = ("EUR", "EUR", "EUR", "JPY")
+DAY_S = 86_400
 MISSING = "01a20000-0000-7001-8000-000000000001"
 
 
@@ -96,7 +98,15 @@ class Orders(Asking):
             (make,) = self.chance.choices(self._makers, self._weights)
             order = make()
             if order is not None:
+                self._date(order)
                 return order
+
+    def _date(self, order: Order) -> None:
+        """Let every fifth movement count at a time of its own, long ago or soon."""
+        fields = order.request.DESCRIPTOR.fields_by_name
+        if "effective_time" in fields and self.chance.random() < 0.2:
+            days = self.chance.randint(-400, 300)
+            order.request.effective_time.FromSeconds(int(time.time()) + days * DAY_S)
 
     def _bring(self) -> Order:
         return self.deposit(self.chance.choice(self.wallets), self.chance.randint(1, 600))

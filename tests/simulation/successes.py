@@ -128,6 +128,9 @@ def _movement(
     amount = (told.amount.amount_minor, told.amount.currency_code)
     if told.reference != order.key or amount != (first.amount, first.currency):
         yield f"{name} was answered with other contents"
+    counts_us = _micros(order.request.effective_time)
+    if (made.effective_time_us, _micros(told.effective_time)) != (counts_us, counts_us):
+        yield f"{name} counts at {made.effective_time_us}, asked for was {counts_us}"
     if made.type != TYPES[order.method] or told.type != made.type:
         yield f"{name} made a transaction of type {made.type}"
     yield from _lines(name, lines, made, decision.shard)

@@ -74,7 +74,7 @@ class Trouble:
     async def _duplicate_legs(self) -> None:
         """Send what is open once more, as a sweep of another process would."""
         for shard in self._processes[0].shards:
-            columns = "tx_id,leg,source,destination,currency,amount,legs"
+            columns = "tx_id,leg,source,destination,currency,amount,legs,effective_us"
             for row in await run_sql(shard.url, f"SELECT {columns} FROM intents LIMIT 20"):
                 intent = Intent(*row)
                 try:

@@ -92,7 +92,26 @@ async def test_movements_are_added_to_what_is_there(fresh_databases: FreshDataba
     assert await tables(url) == TABLES
     assert await query(url, "SELECT posted,flags FROM balances") == [(7, 0)]
     assert await query(url, "SELECT alias FROM wallets") == [(b"",)]
-    assert await query(url, "SELECT legs FROM intents") == [(1,)]
+    assert await query(url, "SELECT legs,effective_us FROM intents") == [(1, 0)]
+
+
+async def test_the_time_of_a_leg_is_added_and_taken_back(fresh_databases: FreshDatabases) -> None:
+    """What is on its way stays so, and counts when it lands; broken half way, it goes on."""
+    url = fresh_databases.shards[0]
+    await create_database(url)
+    await upgrade(url, MIGRATIONS)
+    await downgrade(url, MIGRATIONS, "0002")
+    await query(url, "INSERT INTO intents VALUES (REPEAT('t',16),0,5,'a','b','EUR',3,2)")
+    for _ in range(2):
+        await upgrade(url, MIGRATIONS)
+        found = await query(url, "SELECT amount,legs,effective_us FROM intents")
+        assert found == [(3, 2, 0)]
+        await query(url, "UPDATE alembic_version SET version_num='0002'")
+    await upgrade(url, MIGRATIONS)
+    await query(url, "UPDATE intents SET effective_us=-5")
+    await downgrade(url, MIGRATIONS, "0002")
+    await downgrade(url, MIGRATIONS, "0001")
+    assert await query(url, "SELECT amount FROM intents") == [(3,)]
 
 
 async def test_every_new_table_says_its_slot(fresh_databases: FreshDatabases) -> None:

@@ -186,7 +186,7 @@ async def test_locks_are_taken_by_primary_key(urls: tuple[str, ...], rows: int) 
         await run_packet(session, f"INSERT INTO balances VALUES {values}")
         values = ",".join(f"(x'{w.hex()}',7,'',0,'')" for w in ids)
         await run_packet(session, f"INSERT INTO limits VALUES {values}")
-        values = ",".join(f"(x'{w.hex()}',0,7,'a','b','EUR',1,1)" for w in ids)
+        values = ",".join(f"(x'{w.hex()}',0,7,'a','b','EUR',1,1,0)" for w in ids)
         await run_packet(session, f"INSERT INTO intents VALUES {values}")
         listed = id_list(ids[: rows * 2 // 3])
         for table, column in (("balances", "wallet_id"), ("limits", "owner"), ("intents", "tx_id")):

@@ -122,21 +122,19 @@ def _render(
     """Render lines with the balance after each; what was recorded must say the same."""
     wallet_text, currency = format_id(period.wallet_id), period.account.currency
     rendered = []
-    for time_us, row, transaction in lines:
+    for time_us, row, transaction, effective_us in lines:
         sums.add(row.delta)
         if recorded and row.balance_after != sums.balance:
             _refuse(period, f"after version {row.version}", row.balance_after, sums.balance)
         line = api.StatementLine(
             entry=convert.entry(wallet_text, currency, digits, row),
             balance_minor=str(sums.balance),
-            effective_time=timestamp(time_us),
+            effective_time=timestamp(effective_us or time_us),
         )
         if transaction is not None:
             line.type = transaction.type
             line.reference = transaction.reference.decode(errors="replace")
             line.description = convert.description(transaction.opaque)
-            if transaction.effective_time_us:
-                line.effective_time.CopyFrom(timestamp(transaction.effective_time_us))
         rendered.append(line)
     return rendered
 

@@ -88,8 +88,8 @@ def journal(  # what a record is judged by
 def effective_entries(record: Record, entries: Iterable[Entry]) -> list[EffectiveEntry]:
     """Return those of a record's entries that count at another time than they were recorded.
 
-    Both sides on the home shard, `transit` included. A credit that lands on another shard counts at
-    its recorded time: the record that lands it does not say another one.
+    Both sides of a posting, `transit` and `suspense` included. A landed leg, and a return, says the
+    time of its transaction, so that what went into `transit` comes out of it at the same time.
     """
     if not record.effective:
         return []

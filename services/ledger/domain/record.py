@@ -169,7 +169,8 @@ class Record:
     captures: dict[bytes, bytes]
     """Transactions that are captures, with what they follow."""
     effective: dict[int, int]
-    """By the place of a transaction that counts at another time than the record's: that time."""
+    """By the place of a transaction or landed leg, as in ``Posting``, that counts at another time
+    than the record's: that time."""
     labels: list[Label]
     assets: list[tuple[str, int]]
     """Assets registered, with their exponents."""

@@ -78,6 +78,8 @@ def decode(payload: bytes) -> Record:
         _add_postings(record.postings, landed.postings, -n, landed.transaction_id, 0)
         record.legs.append(_landed(landed, -n))
         record.legs.extend(_sent(landed.intents, -n, landed.transaction_id))
+        if effective_us := landed.effective_time_us:
+            record.effective[-n] = effective_us
     record.legs.extend(
         Leg(closed.transaction_id, closed.leg, Side.CLOSED, n)
         for n, closed in enumerate(message.closed_intents)

@@ -8,7 +8,7 @@ partition costs.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from guilder.events.v1 import record_pb2 as events
@@ -195,13 +195,39 @@ async def read_transactions(
 ) -> dict[Place, tuple[events.Transaction, int]]:
     """Return transactions as their records hold them, with the record's time in microseconds.
 
-    Records are read a few at a time: each may hold a thousand other transactions. What is returned
-    is a copy, since a part of a message keeps all of it in memory.
+    What is returned is a copy, since a part of a message keeps all of it in memory.
+    """
+    found: dict[Place, tuple[events.Transaction, int]] = {}
+    async for message, time_us, wanted in _read_records(session, places):
+        for place in wanted:
+            transaction = events.Transaction()
+            transaction.CopyFrom(message.transactions[place.n])
+            found[place] = (transaction, time_us)
+    return found
+
+
+async def leg_times(session: Session, places: Iterable[Place]) -> dict[Place, int]:
+    """Return when landed legs count, microseconds, as their own records say it; 0 when recorded.
+
+    A leg's place has its number from -1 downwards, as its entries have.
+    """
+    found: dict[Place, int] = {}
+    async for message, _, wanted in _read_records(session, places):
+        for place in wanted:
+            found[place] = message.landed_legs[-place.n - 1].effective_time_us
+    return found
+
+
+async def _read_records(
+    session: Session, places: Iterable[Place]
+) -> AsyncIterator[tuple[events.Record, int, list[Place]]]:
+    """Yield the records that hold these places, each with its time and its own of them.
+
+    Records are read a few at a time: each may hold a thousand other transactions.
     """
     wanted: dict[tuple[int, int], list[Place]] = {}
     for place in places:
         wanted.setdefault((place.shard, place.seq), []).append(place)
-    found: dict[Place, tuple[events.Transaction, int]] = {}
     keys = sorted(wanted)
     for start in range(0, len(keys), RECORDS_AT_ONCE):
         listed = " OR ".join(
@@ -209,13 +235,8 @@ async def read_transactions(
         )
         query = f"SELECT shard,seq,time_us,payload FROM records WHERE {listed}"
         for shard, seq, time_us, payload in await session.rows(query):
-            transactions = parse(payload).transactions
-            for place in wanted[shard, seq]:
-                transaction = events.Transaction()
-                transaction.CopyFrom(transactions[place.n])
-                found[place] = (transaction, time_us)
+            yield parse(payload), time_us, wanted[shard, seq]
             await asyncio.sleep(0)
-    return found
 
 
 def _days(newest: int, oldest: int) -> Iterator[tuple[int, int]]:

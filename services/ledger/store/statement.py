@@ -34,6 +34,8 @@ class Line(NamedTuple):
     row: EntryRow
     transaction: events.Transaction | None
     """None while its home's record is not here yet."""
+    effective_us: int
+    """When it counts, as its own record says; 0 for its recorded time."""
 
 
 class Period(NamedTuple):
@@ -134,11 +136,7 @@ class _Recorded:
         return lines
 
     async def _usual(self, session: Session, lines: Sequence[Line]) -> list[Line]:
-        stated = {
-            (line.transaction.effective_time_us, line.row.version)
-            for line in lines
-            if line.transaction is not None and line.transaction.effective_time_us
-        }
+        stated = {(line.effective_us, line.row.version) for line in lines if line.effective_us}
         moved = await are_moved(session, self._period.wallet_id, stated)
         return [line for line in lines if line.row.version not in moved]
 
@@ -208,13 +206,23 @@ async def _forward(session: Session, period: Period, after: Edge) -> list[EntryR
 
 
 async def _lines(session: Session, timed: Sequence[tuple[int, EntryRow]]) -> list[Line]:
-    """Find the transaction behind each entry."""
+    """Find the transaction behind each entry, and when the entry counts.
+
+    A landed leg says that itself: its home's record may not be here yet.
+    """
     homes = await queries.homes_of_legs(session, {row.tx_id for _, row in timed if row.n < 0})
+    own = [Place(row.shard, row.seq, row.n) for _, row in timed]
+    stated = await queries.leg_times(session, {place for place in own if place.n < 0})
     places = [
-        Place(row.shard, row.seq, row.n) if row.n >= 0 else homes.get(row.tx_id) for _, row in timed
+        place if place.n >= 0 else homes.get(row.tx_id)
+        for place, (_, row) in zip(own, timed, strict=True)
     ]
     read = await queries.read_transactions(session, {place for place in places if place})
-    return [
-        Line(time_us, row, read[place][0] if place in read else None)
-        for (time_us, row), place in zip(timed, places, strict=True)
-    ]
+    lines = []
+    for (time_us, row), place, home in zip(timed, own, places, strict=True):
+        transaction = read[home][0] if home in read else None
+        effective_us = stated.get(place, 0)
+        if place.n >= 0 and transaction is not None:
+            effective_us = transaction.effective_time_us
+        lines.append(Line(time_us, row, transaction, effective_us))
+    return lines

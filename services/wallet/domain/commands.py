@@ -330,6 +330,8 @@ class Intent(NamedTuple):
     amount: int
     legs: int = 1
     """How many legs its transaction has: only the last one that closes ends it."""
+    effective_us: int = 0
+    """When its transaction counts, microseconds; 0: each side when it is recorded."""
 
 
 class LandLeg(NamedTuple):

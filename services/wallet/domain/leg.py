@@ -4,6 +4,9 @@ A leg is never refused. What a wallet can't take goes through `suspense` back ho
 what can't return stays in `suspense`, where an operator finds it. A reversal that comes back can be
 tried again: its original gets back what it had used up.
 
+A leg counts when its transaction does, and so does its return: what came back never left. The
+intents carry that time, for the shard where they land knows nothing else of the transaction.
+
 A transaction with several legs is over with the last of them. It is RETURNED as soon as one of them
 has come back, for good.
 """

@@ -232,7 +232,7 @@ def _made(
 ) -> Posted:
     """Note the transaction, and say what it came to."""
     legs = tuple(leg for leg, line in enumerate(lines) if _goes_away(batch, line))
-    intents = tuple(_intent(command.ref, leg, lines[leg], len(legs)) for leg in legs)
+    intents = tuple(_intent(command, leg, lines[leg], len(legs)) for leg in legs)
     state = TransactionState.PROCESSING if legs else TransactionState.COMPLETED
     told = post_transfer(command, lines)
     several = lines if len(lines) > 1 else ()
@@ -257,5 +257,14 @@ def _made(
     )
 
 
-def _intent(tx_id: bytes, leg: int, line: Line, legs: int) -> Intent:
-    return Intent(tx_id, leg, line.source, line.destination, line.currency, line.amount, legs)
+def _intent(command: PostTransaction, leg: int, line: Line, legs: int) -> Intent:
+    return Intent(
+        command.ref,
+        leg,
+        line.source,
+        line.destination,
+        line.currency,
+        line.amount,
+        legs,
+        command.effective_us,
+    )

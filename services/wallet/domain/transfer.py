@@ -123,7 +123,17 @@ def make_transaction(
     intents: tuple[Intent, ...] = ()
     state = TransactionState.COMPLETED
     if remote:
-        intents = (Intent(command.ref, _FIRST_LEG, source_id, meant, currency, command.amount),)
+        intents = (
+            Intent(
+                command.ref,
+                _FIRST_LEG,
+                source_id,
+                meant,
+                currency,
+                command.amount,
+                effective_us=command.effective_us,
+            ),
+        )
         state = TransactionState.PROCESSING
     batch.changes.transactions.append(
         NewTransaction(command, state, source_id, meant, (posting,), intents)

@@ -271,7 +271,7 @@ async def open_intents(shard: Shard, after: tuple[bytes, int], limit: int) -> li
     """Return a shard's intents behind ``after``, by id and leg."""
     tx_id, leg = after
     rows: list[Any] = await shard.query(
-        "SELECT tx_id,leg,source,destination,currency,amount,legs FROM intents"
+        "SELECT tx_id,leg,source,destination,currency,amount,legs,effective_us FROM intents"
         " WHERE tx_id>%s OR (tx_id=%s AND leg>%s) ORDER BY tx_id,leg LIMIT %s",
         (tx_id, tx_id, leg, limit),
     )

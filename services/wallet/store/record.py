@@ -99,6 +99,7 @@ def _leg(leg: NewLeg) -> pb.LandedLeg:
         result=leg.result.value,  # type: ignore[arg-type]
         postings=[_posting(posting) for posting in leg.postings],
         intents=(_intent(leg.returned),) if leg.returned is not None else (),
+        effective_time_us=leg.intent.effective_us,
     )
 
 

@@ -57,7 +57,7 @@ def transaction_row(new: NewTransaction, now: bytes) -> Values:
 
 
 def intent_row(intent: Intent) -> Values:
-    """Return a row of `intents`, without the number of its legs."""
+    """Return a row of `intents`, without the number of its legs and the time when it counts."""
     # A return is opened by the wallet that could not be credited, all others by the home.
     opener = intent.source if intent.leg >= RETURN_LEG else intent.tx_id
     return (

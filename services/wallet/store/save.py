@@ -44,7 +44,8 @@ _INSERTS = {
     "idem": "idem(key_hash,day,slot,ref)",
     "outcomes": "outcomes(ref,slot,fingerprint,outcome)",
     "intents": f"intents({_INTENT})",
-    "intents of several": f"intents({_INTENT},legs)",
+    # Of several legs, or of a transaction that counts at another time: others take the defaults.
+    "intents in full": f"intents({_INTENT},legs,effective_us)",
     "inbox": "inbox(tx_id,leg,slot,result)",
     "links": "links(tx_id,slot,parent,family)",
     "tx_lines": "tx_lines(tx_id,n,slot,source,destination,currency,amount)",
@@ -102,9 +103,11 @@ def _inserts(batch: Batch) -> Iterable[str]:
             (command.ref, command.slot, command.fingerprint, outcome)
             for command, outcome in changes.keys
         ],
-        "intents": [intent_row(intent) for intent in opened if intent.legs == 1],
-        "intents of several": [
-            (*intent_row(intent), intent.legs) for intent in opened if intent.legs != 1
+        "intents": [intent_row(intent) for intent in opened if _is_plain(intent)],
+        "intents in full": [
+            (*intent_row(intent), intent.legs, intent.effective_us)
+            for intent in opened
+            if not _is_plain(intent)
         ],
         "inbox": [inbox_row(leg) for leg in changes.legs],
         "links": [
@@ -130,6 +133,10 @@ def _opened(changes: Changes) -> Iterable[Intent]:
     for leg in changes.legs:
         if leg.returned is not None:
             yield leg.returned
+
+
+def _is_plain(intent: Intent) -> bool:
+    return intent.legs == 1 and not intent.effective_us
 
 
 def _intent_updates(changes: Changes) -> Iterable[str]:
