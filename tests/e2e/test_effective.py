@@ -25,9 +25,13 @@ CATCH_UP_S = 15.0
 
 
 async def wallet_on(guilder: Guilder, shard: int) -> str:
-    """Make a wallet on a shard."""
+    """Make a wallet on a shard, and wait until the ledger knows it."""
     made = await guilder.wallet.create_wallet(account_on(shard), "EUR", idempotency_key="w")
-    return made.wallet.wallet_id
+    wallet_id = made.wallet.wallet_id
+    await guilder.ledger.get_balance(
+        wallet_id, min_position=made.position, timeout_seconds=CATCH_UP_S
+    )
+    return wallet_id
 
 
 async def send_all(guilder: Guilder, payer: str, payee: str, at: Sequence[datetime]) -> None:
