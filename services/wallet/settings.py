@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, le=64)
     log_level: LogLevel = "INFO"
     queue_limit: int = Field(default=10_000, ge=1, le=1_000_000)
-    batch_window_ms: int = Field(default=5, ge=0, le=1_000)
+    batch_window_ms: int = Field(default=20, ge=0, le=1_000)
     leg_wait_ms: int = Field(default=1_000, ge=0, le=60_000)
     allow_weak_durability: bool = False
 

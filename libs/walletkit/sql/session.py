@@ -23,6 +23,9 @@ IDLE_TIMEOUT_S = 60
 The server drops one that is silent for longer. Loops ping well within it.
 """
 
+MAX_BLOCK_CHARS = 128 * 1024
+"""The largest packet that is sent as one block: beyond it, statements one by one cost less."""
+
 DUPLICATE_KEY = 1062
 LOCK_WAIT_TIMEOUT = 1205
 DEADLOCK = 1213
@@ -107,6 +110,18 @@ async def run_packet(connection: asyncmy.Connection, sql: str) -> list[Rows]:
                 results.append(list(await cursor.fetchall()))
             if not await cursor.nextset():
                 return results
+
+
+def as_block(connection: asyncmy.Connection, packet: str) -> str:
+    """Write a packet so that the server answers it as a whole, where it can do that.
+
+    A server answers each statement of a packet by itself, and wakes the client for each: for small
+    batches that is a third of the driver's work. MariaDB runs a block instead, as if it were a
+    procedure; the first error ends it, as it ends a packet.
+    """
+    if len(packet) <= MAX_BLOCK_CHARS and "MariaDB" in connection.get_server_info():
+        return f"BEGIN NOT ATOMIC {packet}; END"
+    return packet
 
 
 def error_number(error: BaseException) -> int:

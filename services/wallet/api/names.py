@@ -49,7 +49,11 @@ class Names:
 
         Raise ``ServiceError``: INVALID_FIELD, or that something that it names does not exist.
         """
-        (found,) = await self.read_each([partial(parse, request)], part=part)
+        try:
+            return parse(request, Form(self.known, part=part))
+        except UnresolvedError:
+            # Rare: nearly all requests name nothing, or what is known here.
+            (found,) = await self.read_each([partial(parse, request)], part=part)
         if isinstance(found, ServiceError):
             raise found
         return found

@@ -24,7 +24,7 @@ from walletkit.ids import NIL
 from walletkit.sql.literals import ascii_text, ascii_texts, id_list, literal
 
 Counterparties = dict[bytes, Counterparty]
-_BALANCE = "currency,posted,held,overdraft_limit,status,version,flags"
+_BALANCE = "wallet_id,currency,posted,held,overdraft_limit,status,version,flags"
 _WALLET = ",".join(f"w.{column}" for column in FACTS.split(",")) + ",b.status,b.flags"
 _TRANSACTION = (
     "t.tx_id,type,state,source,destination,currency,amount,created_at,reference,parent,family"
@@ -91,20 +91,27 @@ async def counterparties(shard: Shard, wallet_ids: Sequence[bytes]) -> Counterpa
 
 async def balance(shard: Shard, wallet_id: bytes) -> Balance | None:
     """Return a wallet's balance from the primary."""
+    return await shard.find(_balances, wallet_id)
+
+
+async def _balances(shard: Shard, wallet_ids: Collection[bytes]) -> dict[bytes, Balance]:
     rows: list[Any] = await shard.query(
-        f"SELECT {_BALANCE} FROM balances WHERE wallet_id=%s",  # our own columns
-        (wallet_id,),
+        f"SELECT {_BALANCE} FROM balances WHERE wallet_id IN ({id_list(wallet_ids)})"
     )
-    return _balance(rows[0]) if rows else None
+    return {row[0]: _balance(row) for row in rows}
 
 
 async def wallet(shard: Shard, wallet_id: bytes) -> StoredWallet | None:
     """Return a wallet."""
+    return await shard.find(_wallets, wallet_id)
+
+
+async def _wallets(shard: Shard, wallet_ids: Collection[bytes]) -> dict[bytes, StoredWallet]:
     rows: list[Any] = await shard.query(
-        f"SELECT {_WALLET} FROM wallets w JOIN balances b USING(wallet_id) WHERE w.wallet_id=%s",
-        (wallet_id,),
+        f"SELECT {_WALLET} FROM wallets w JOIN balances b USING(wallet_id)"
+        f" WHERE w.wallet_id IN ({id_list(wallet_ids)})"
     )
-    return _wallet(rows[0]) if rows else None
+    return {row[0]: _wallet(row) for row in rows}
 
 
 async def wallets_of(shard: Shard, account_id: str, after: bytes, limit: int) -> list[StoredWallet]:
@@ -119,11 +126,16 @@ async def wallets_of(shard: Shard, account_id: str, after: bytes, limit: int) ->
 
 async def transaction(shard: Shard, tx_id: bytes) -> StoredTransaction | None:
     """Return a transaction, in the state that its home knows."""
+    return await shard.find(_whole_transactions, tx_id)
+
+
+async def _whole_transactions(
+    shard: Shard, tx_ids: Collection[bytes]
+) -> dict[bytes, StoredTransaction]:
     rows: list[Any] = await shard.query(
-        f"SELECT {_TRANSACTION},opaque FROM {_TRANSACTIONS} WHERE t.tx_id=%s",  # our own columns
-        (tx_id,),
+        f"SELECT {_TRANSACTION},opaque FROM {_TRANSACTIONS} WHERE t.tx_id IN ({id_list(tx_ids)})"
     )
-    return (await _transactions(shard, rows)).get(tx_id)
+    return await _transactions(shard, rows)
 
 
 async def originals(shard: Shard, tx_ids: Collection[bytes]) -> dict[bytes, StoredTransaction]:
@@ -175,11 +187,14 @@ async def _lines(shard: Shard, tx_ids: Sequence[bytes]) -> dict[bytes, list[Line
 
 async def hold(shard: Shard, hold_id: bytes) -> Hold | None:
     """Return a hold as it is now."""
+    return await shard.find(_holds, hold_id)
+
+
+async def _holds(shard: Shard, hold_ids: Collection[bytes]) -> dict[bytes, Hold]:
     rows: list[Any] = await shard.query(
-        f"SELECT {HOLD} FROM holds WHERE hold_id=%s",  # our own columns
-        (hold_id,),
+        f"SELECT {HOLD} FROM holds WHERE hold_id IN ({id_list(hold_ids)})"
     )
-    return hold_of(rows[0]) if rows else None
+    return {row[0]: hold_of(row) for row in rows}
 
 
 async def hold_facts_of(shard: Shard, hold_ids: Collection[bytes]) -> dict[bytes, HoldFacts]:
@@ -279,7 +294,7 @@ async def open_intents(shard: Shard, after: tuple[bytes, int], limit: int) -> li
 
 
 def _balance(row: tuple[Any, ...]) -> Balance:
-    currency, posted, held, overdraft_limit, status, version, flags = row
+    _, currency, posted, held, overdraft_limit, status, version, flags = row
     return Balance(currency, posted, held, overdraft_limit, WalletStatus(status), version, flags)
 
 
