@@ -47,7 +47,7 @@ verify: ## Check every invariant over shards, ledger and chain
 	@$(VENV)/guilder verify
 
 .PHONY: test
-test: setup lint ## Lint, then run all tests, on two cores in random order
+test: setup valgrind lint ## Lint, then run all tests, on two cores in random order
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: walk
@@ -97,6 +97,22 @@ tools: setup ## Install ghz and grpcurl into .tools/bin
 .PHONY: bench
 bench: up tools ## Measure transfers against the running suite, then prove the books
 	@$(PYTHON) bench/transfers.py $(BENCH_ARGS)
+
+.PHONY: bench-compare
+bench-compare: setup tools ## Measure BASE=<commit> and the present commit in turns, and tell the difference
+	@$(PYTHON) -m bench compare $(BASE) $(BENCH_ARGS)
+
+.PHONY: bench-profile
+bench-profile: up tools ## Tell what the running suite spends its time on under load
+	@$(PYTHON) -m bench profile $(BENCH_ARGS)
+
+.PHONY: bench-count
+bench-count: setup valgrind ## Count the instructions of a transfer, and compare them with the reference
+	@$(PYTHON) -m bench count --check $(BENCH_ARGS)
+
+.PHONY: valgrind
+valgrind: ## Install valgrind where that is possible
+	@command -v valgrind >/dev/null || tools/setup.sh valgrind
 
 .PHONY: clean
 clean: ## Stop the suite and delete all that was made, its data included

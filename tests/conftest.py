@@ -25,6 +25,15 @@ class FreshDatabases:
     redis: str
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have to tell even though they passed: their property `report`."""
+    for passed in terminalreporter.getreports("passed"):
+        for name, text in passed.user_properties:
+            if name == "report":
+                terminalreporter.section(passed.nodeid)
+                terminalreporter.write(str(text))
+
+
 @pytest.fixture(scope="session")
 def databases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Run two shards, the books' database and Redis; a test that kills one starts it again."""

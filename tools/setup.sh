@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Make this clone ready to run: programs, venv, locked dependencies, editable install, stubs.
 # Safe to run again and beside itself; does only what is missing, and says each step in one line.
+# Arguments: Debian packages that are good to have, such as valgrind, each with a program of its name.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -59,6 +60,9 @@ mkdir -p .tools
 exec 9>.tools/setup.lock
 flock 9
 
+for extra in "$@"; do
+    command -v "$extra" >/dev/null || (apt_install "$extra") || say "going on without $extra"
+done
 have_programs || apt_install "${PACKAGES[@]}"
 have_programs || fail "still missing after the installation: one of ${PROGRAMS[*]}"
 if ! .venv/bin/python -c '' 2>/dev/null || [ ! -x .venv/bin/uv ]; then
