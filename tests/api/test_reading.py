@@ -17,7 +17,7 @@ from guilder.wallet.v1 import wallet_service_pb2 as pb
 from guilder.wallet.v1 import wallet_service_pb2_grpc as stubs
 from tests.api.suite import NOWHERE, Suite, running
 from wallet.engine import router
-from walletkit.ids import parse_id, slot_of, slot_of_account
+from walletkit.ids import format_id, new_id, parse_id, slot_of, slot_of_account
 
 DEAD = "mysql://root@127.0.0.1:1/nothing"
 READY_S = 20
@@ -186,3 +186,28 @@ async def test_t28_serves_without_ledger_notify_and_redis(suite: Suite) -> None:
         async with asyncio.timeout(5):
             assert await served.wait() == 0
     assert await suite.posted(far) == 4
+
+
+async def test_reads_that_come_together_get_their_own_errors(suite: Suite) -> None:
+    """Known and unknown ids in one burst: each caller hears of its own alone."""
+    wallet = await suite.wallet(10)
+    hold = await suite.authorize(wallet, 3)
+    made = (await suite.withdraw(wallet, 1)).transaction.transaction_id
+    unknown = format_id(new_id(slot_of(parse_id(wallet))))
+    known = {"GetBalance": wallet, "GetWallet": wallet, "GetHold": hold.hold_id}
+    known["GetTransaction"] = made
+    field = {"GetHold": "hold_id", "GetTransaction": "transaction_id"}
+    calls = [
+        suite.do(method, **{field.get(method, "wallet_id"): id_})
+        for method, there in known.items()
+        for id_ in (there, unknown) * 20
+    ]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    for answer in answers[1::2]:
+        assert isinstance(answer, grpc.aio.AioRpcError)
+        assert answer.code() == grpc.StatusCode.NOT_FOUND
+    shown = [answer for answer in answers[::2] if not isinstance(answer, BaseException)]
+    assert [one.balance.posted_minor for one in shown[:20]] == [9] * 20
+    assert [one.wallet.wallet_id for one in shown[20:40]] == [wallet] * 20
+    assert [one.hold for one in shown[40:60]] == [hold] * 20
+    assert [one.transaction.transaction_id for one in shown[60:]] == [made] * 20
