@@ -1,0 +1,263 @@
+"""Measure transfers that come many to a message: BatchTransfer and StreamTransfers.
+
+ghz can't give each transfer of a message a key of its own, so this is a client of our own:
+`python -m bench.packed` in a process of its own, which sends bytes that were made ahead and reads
+the replies when the clock has stopped. It waits for a line of input before it starts the clock.
+"""
+
+import argparse
+import asyncio
+import gc
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any, Self
+
+import grpc
+import grpc.aio
+import uvloop
+
+from bench.load import Load
+from bench.messages import Messages, batch_id, is_stream, read_reply
+from bench.model import Run
+from bench.scenarios import SCENARIOS, Scenario
+from bench.usage import measured
+from walletkit.scheduling import prefer_throughput
+from walletkit.stack import Stack
+
+CALL_TIMEOUT_S = 20.0
+CONNECT_TIMEOUT_S = 10.0
+DEADLINE_MARGIN_S = 180.0
+"""How much longer than its calls the client may take: it prepares before and reads afterwards."""
+MESSAGES_AHEAD = 4
+"""Messages that a stream sends before it waits for an answer: what streams are for."""
+KEPT_BYTES = 512 * 2**20
+"""Replies kept to be read afterwards; what comes beyond is read at once, at the client's cost."""
+MAX_REPLY_BYTES = 16 * 2**20
+FAILED_PAUSE_S = 0.05
+AnyCall = Any
+"""What sends and receives bytes: the stubs of grpc only know messages."""
+READY, GO = "ready\n", "go\n"
+"""What both processes say to each other."""
+
+
+class Client:
+    """The process that sends, from its start to its figures. Use it as a context."""
+
+    def __init__(
+        self, address: str, scenario: Scenario, shards: int, concurrency: int, seconds: float
+    ) -> None:
+        """Start it."""
+        command = [sys.executable, "-m", "bench.packed", address, scenario.name]
+        command += [f"--shards={shards}", f"--concurrency={concurrency}", f"--seconds={seconds}"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        # A client that hangs would be waited for without an end.
+        self._guard = threading.Timer(seconds + DEADLINE_MARGIN_S, self._process.kill)
+        self._guard.start()
+
+    def __enter__(self) -> Self:
+        """Return itself; leaving the block ends the process, whatever happened in it."""
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End the process."""
+        self._guard.cancel()
+        self._process.kill()
+        self._process.communicate()
+
+    def prepare(self, wallets: Sequence[str]) -> None:
+        """Let it make its messages and connect. Raise `ClientError` when it can't."""
+        self._tell(json.dumps(list(wallets)) + "\n")
+        if (line := self._line()) != READY:
+            raise ClientError(f"the client said {line!r}, not {READY!r}")
+
+    def send(self) -> Load:
+        """Let it send, and return what it measured."""
+        self._tell(GO)
+        return Load(**json.loads(self._line()))
+
+    def _tell(self, line: str) -> None:
+        assert self._process.stdin is not None, "it was asked for"
+        with suppress(BrokenPipeError):  # the missing answer tells
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None, "it was asked for"
+        if not (line := self._process.stdout.readline()):
+            raise ClientError("the client has ended; see its last words above")
+        return line
+
+
+class ClientError(Exception):
+    """The client could not do its part."""
+
+
+def measure(
+    stack: Stack,
+    scenario: Scenario,
+    wallets: Sequence[str],
+    concurrency: int,
+    seconds: float,
+    round_: int,
+) -> Run:
+    """Measure one run. Its calls are messages, its movements the transfers that were made.
+
+    Ends when the ledger has all of it. Raise `ClientError` or `LagError`.
+    """
+    shards = len(stack.settings.shard_ports)
+    with Client(stack.address("wallet"), scenario, shards, concurrency, seconds) as client:
+        client.prepare(wallets)
+        return measured(
+            stack, scenario.name, concurrency, round_, client.send, commands=scenario.commands
+        )
+
+
+class Tally:
+    """What was answered so far."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        """Begin with nothing."""
+        self._scenario = scenario
+        self._replies: list[bytes] = []
+        self._kept_bytes = 0
+        self.made = 0
+        self.calls = 0
+        self.latencies_ms: list[float] = []
+        self.errors: Counter[str] = Counter()
+
+    def answered(self, reply: bytes, started: float) -> None:
+        """Note a reply, and keep it to be read later."""
+        self.latencies_ms.append((time.perf_counter() - started) * 1e3)
+        self.calls += 1
+        self._replies.append(reply)
+        self._kept_bytes += len(reply)
+        if self._kept_bytes > KEPT_BYTES:
+            self.read()
+
+    def failed(self, code: grpc.StatusCode, messages: int = 1) -> None:
+        """Note messages without an answer."""
+        self.calls += messages
+        self.errors[code.name] += messages
+
+    def read(self) -> None:
+        """Read the replies that are kept."""
+        for reply in self._replies:
+            made, failed = read_reply(self._scenario, reply)
+            self.made += made
+            self.errors.update(failed)
+        self._replies.clear()
+        self._kept_bytes = 0
+
+
+async def send(
+    address: str, scenario: Scenario, messages: Messages, concurrency: int, seconds: float
+) -> Load:
+    """Keep so many callers or streams busy for so long, and return what they saw."""
+    tally = Tally(scenario)
+    options = (("grpc.max_receive_message_length", MAX_REPLY_BYTES),)
+    async with grpc.aio.insecure_channel(address, options=options) as channel:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await channel.channel_ready()
+        sys.stdout.write(READY)
+        sys.stdout.flush()
+        if sys.stdin.readline() != GO:
+            raise SystemExit("nobody wants the figures any more")
+        started, cpu_started = time.perf_counter(), time.process_time()
+        one = _stream if is_stream(scenario) else _caller
+        async with asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(one(channel, scenario, messages, started + seconds, tally))
+        took, cpu = time.perf_counter() - started, time.process_time() - cpu_started
+    ended_at = time.time()
+    tally.read()
+    return Load(
+        seconds=took,
+        calls=tally.calls,
+        movements=tally.made,
+        latencies_ms=tally.latencies_ms,
+        errors=dict(tally.errors),
+        cpu_seconds=cpu,
+        ended_at=ended_at,
+    )
+
+
+async def _caller(
+    channel: grpc.aio.Channel, scenario: Scenario, messages: Messages, end: float, tally: Tally
+) -> None:
+    """Call again and again, each time when the last call is answered."""
+    # Without serializers what is sent and received is bytes.
+    call: AnyCall = channel.unary_unary(f"/{scenario.method}")
+    while time.perf_counter() < end:
+        _, message = messages.take()
+        started = time.perf_counter()
+        try:
+            reply: bytes = await call(message, timeout=CALL_TIMEOUT_S)
+        except grpc.aio.AioRpcError as error:
+            tally.failed(error.code())
+            await asyncio.sleep(FAILED_PAUSE_S)
+        else:
+            tally.answered(reply, started)
+
+
+async def _stream(
+    channel: grpc.aio.Channel, scenario: Scenario, messages: Messages, end: float, tally: Tally
+) -> None:
+    """Keep some messages of one stream under way; one that fails ends the stream."""
+    timeout = end - time.perf_counter() + CALL_TIMEOUT_S
+    method: AnyCall = channel.stream_stream(f"/{scenario.method}")
+    call = method(timeout=timeout)
+    under_way: dict[int, float] = {}
+
+    async def send_next() -> None:
+        number, message = messages.take()
+        under_way[number] = time.perf_counter()
+        await call.write(message)
+
+    # A stream that has ended raises from `read`, and from `write` as well where that sees it first.
+    with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        for _ in range(MESSAGES_AHEAD):
+            await send_next()
+        while under_way and (reply := await call.read()) is not grpc.aio.EOF:
+            tally.answered(reply, under_way.pop(batch_id(reply)))
+            if time.perf_counter() < end:
+                await send_next()
+        await call.done_writing()
+    if under_way:
+        tally.failed(await call.code(), len(under_way))
+
+
+def main() -> int:
+    """Read wallets and a starting signal from standard input, measure, and print JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("address", help="host:port of the wallet service")
+    parser.add_argument(
+        "scenario", choices=[s.name for s in SCENARIOS.values() if s.client == "packed"]
+    )
+    parser.add_argument("--shards", type=int, default=2)
+    parser.add_argument("--concurrency", type=int, default=4, help="callers, or streams")
+    parser.add_argument("--seconds", type=float, default=5.0)
+    options = parser.parse_args()
+    wallets: list[str] = json.loads(sys.stdin.readline())
+    scenario = SCENARIOS[options.scenario]
+    messages = Messages(scenario, wallets, options.shards)
+    prefer_throughput()
+    gc.freeze()
+    gc.disable()  # for some seconds: what was made ahead is large, and nothing here leaves cycles
+    load = uvloop.run(
+        send(options.address, scenario, messages, options.concurrency, options.seconds)
+    )
+    sys.stdout.write(json.dumps(asdict(load)) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
