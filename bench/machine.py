@@ -44,6 +44,12 @@ def tree_cpu_seconds(roots: Mapping[str, int]) -> dict[str, float]:
     return used
 
 
+def own_cpu_seconds() -> float:
+    """Return the CPU time of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
 def busy_seconds() -> float:
     """Return the CPU time that all cores together have worked since the machine started."""
     fields = (_PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]
