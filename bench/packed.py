@@ -14,9 +14,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import grpc
@@ -41,26 +41,41 @@ KEPT_BYTES = 512 * 2**20
 """Replies kept to be read afterwards; what comes beyond is read at once, at the client's cost."""
 MAX_REPLY_BYTES = 16 * 2**20
 FAILED_PAUSE_S = 0.05
+MAX_UNDER_WAY = 1_000
+"""Messages without an answer; beyond it an open loop sends late, and counts that as latency."""
 AnyCall = Any
 """What sends and receives bytes: the stubs of grpc only know messages."""
 READY, GO = "ready\n", "go\n"
 """What both processes say to each other."""
 
 
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be sent."""
+
+    scenario: Scenario
+    concurrency: int
+    """Callers, or streams."""
+    seconds: float
+    offered: float | None
+    """Messages a second in an open loop; None: each waits for an answer."""
+
+
 class Client:
     """The process that sends, from its start to its figures. Use it as a context."""
 
-    def __init__(
-        self, address: str, scenario: Scenario, shards: int, concurrency: int, seconds: float
-    ) -> None:
+    def __init__(self, address: str, shards: int, order: Order) -> None:
         """Start it."""
-        command = [sys.executable, "-m", "bench.packed", address, scenario.name]
-        command += [f"--shards={shards}", f"--concurrency={concurrency}", f"--seconds={seconds}"]
+        command = [sys.executable, "-m", "bench.packed", address, order.scenario.name]
+        command += [f"--shards={shards}", f"--concurrency={order.concurrency}"]
+        command += [f"--seconds={order.seconds}"]
+        if order.offered is not None:
+            command += [f"--offered={order.offered}"]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         # A client that hangs would be waited for without an end.
-        self._guard = threading.Timer(seconds + DEADLINE_MARGIN_S, self._process.kill)
+        self._guard = threading.Timer(order.seconds + DEADLINE_MARGIN_S, self._process.kill)
         self._guard.start()
 
     def __enter__(self) -> Self:
@@ -108,16 +123,25 @@ def measure(
     concurrency: int,
     seconds: float,
     round_: int,
+    *,
+    offered: float | None = None,
 ) -> Run:
     """Measure one run. Its calls are messages, its movements the transfers that were made.
 
     Ends when the ledger has all of it. Raise `ClientError` or `LagError`.
     """
+    order = Order(scenario, concurrency, seconds, offered)
     shards = len(stack.settings.shard_ports)
-    with Client(stack.address("wallet"), scenario, shards, concurrency, seconds) as client:
+    with Client(stack.address("wallet"), shards, order) as client:
         client.prepare(wallets)
         return measured(
-            stack, scenario.name, concurrency, round_, client.send, commands=scenario.commands
+            stack,
+            scenario.name,
+            concurrency,
+            round_,
+            client.send,
+            commands=scenario.commands,
+            offered=offered,
         )
 
 
@@ -158,11 +182,9 @@ class Tally:
         self._kept_bytes = 0
 
 
-async def send(
-    address: str, scenario: Scenario, messages: Messages, concurrency: int, seconds: float
-) -> Load:
-    """Keep so many callers or streams busy for so long, and return what they saw."""
-    tally = Tally(scenario)
+async def send(address: str, order: Order, messages: Messages) -> Load:
+    """Send for so long, and return what was seen."""
+    tally = Tally(order.scenario)
     options = (("grpc.max_receive_message_length", MAX_REPLY_BYTES),)
     async with grpc.aio.insecure_channel(address, options=options) as channel:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -172,10 +194,8 @@ async def send(
         if sys.stdin.readline() != GO:
             raise SystemExit("nobody wants the figures any more")
         started, cpu_started = time.perf_counter(), time.process_time()
-        one = _stream if is_stream(scenario) else _caller
-        async with asyncio.TaskGroup() as group:
-            for _ in range(concurrency):
-                group.create_task(one(channel, scenario, messages, started + seconds, tally))
+        sending = _on_streams if is_stream(order.scenario) else _by_calls
+        await sending(channel, order, messages, tally)
         took, cpu = time.perf_counter() - started, time.process_time() - cpu_started
     ended_at = time.time()
     tally.read()
@@ -190,49 +210,106 @@ async def send(
     )
 
 
-async def _caller(
-    channel: grpc.aio.Channel, scenario: Scenario, messages: Messages, end: float, tally: Tally
+async def _by_calls(
+    channel: grpc.aio.Channel, order: Order, messages: Messages, tally: Tally
 ) -> None:
-    """Call again and again, each time when the last call is answered."""
     # Without serializers what is sent and received is bytes.
-    call: AnyCall = channel.unary_unary(f"/{scenario.method}")
-    while time.perf_counter() < end:
-        _, message = messages.take()
-        started = time.perf_counter()
+    method: AnyCall = channel.unary_unary(f"/{order.scenario.method}")
+    end = time.perf_counter() + order.seconds
+    room = asyncio.Semaphore(MAX_UNDER_WAY)
+
+    async def call(started: float) -> None:
         try:
-            reply: bytes = await call(message, timeout=CALL_TIMEOUT_S)
+            reply = await method(messages.take()[1], timeout=CALL_TIMEOUT_S)
         except grpc.aio.AioRpcError as error:
             tally.failed(error.code())
             await asyncio.sleep(FAILED_PAUSE_S)
         else:
             tally.answered(reply, started)
+        finally:
+            room.release()
+
+    async def caller() -> None:
+        while (now := time.perf_counter()) < end:
+            await room.acquire()
+            await call(now)
+
+    async with asyncio.TaskGroup() as group:
+        if order.offered is None:
+            for _ in range(order.concurrency):
+                group.create_task(caller())
+        else:
+            async for due in _schedule(order.offered, order.seconds):
+                await room.acquire()
+                group.create_task(call(due))
 
 
-async def _stream(
-    channel: grpc.aio.Channel, scenario: Scenario, messages: Messages, end: float, tally: Tally
+async def _on_streams(
+    channel: grpc.aio.Channel, order: Order, messages: Messages, tally: Tally
 ) -> None:
-    """Keep some messages of one stream under way; one that fails ends the stream."""
-    timeout = end - time.perf_counter() + CALL_TIMEOUT_S
-    method: AnyCall = channel.stream_stream(f"/{scenario.method}")
-    call = method(timeout=timeout)
+    async with asyncio.TaskGroup() as group:
+        for index in range(order.concurrency):
+            group.create_task(_on_stream(channel, order, messages, tally, index))
+
+
+async def _on_stream(
+    channel: grpc.aio.Channel, order: Order, messages: Messages, tally: Tally, index: int
+) -> None:
+    """Keep some messages of one stream under way, or send by the clock; an error ends it."""
+    end = time.perf_counter() + order.seconds
+    method: AnyCall = channel.stream_stream(f"/{order.scenario.method}")
+    stream = method(timeout=order.seconds + CALL_TIMEOUT_S)
     under_way: dict[int, float] = {}
+    room = asyncio.Semaphore(MESSAGES_AHEAD if order.offered is None else MAX_UNDER_WAY)
 
-    async def send_next() -> None:
-        number, message = messages.take()
-        under_way[number] = time.perf_counter()
-        await call.write(message)
+    async def write() -> None:
+        if order.offered is None:
+            moments = _always(end)
+        else:
+            moments = _schedule(order.offered, order.seconds, index, order.concurrency)
+        # A stream that has failed raises from `write` as well; `read` tells what it was.
+        with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            async for moment in moments:
+                await room.acquire()
+                number, message = messages.take()
+                under_way[number] = time.perf_counter() if order.offered is None else moment
+                await stream.write(message)
+            await stream.done_writing()
 
-    # A stream that has ended raises from `read`, and from `write` as well where that sees it first.
-    with suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-        for _ in range(MESSAGES_AHEAD):
-            await send_next()
-        while under_way and (reply := await call.read()) is not grpc.aio.EOF:
+    writing = asyncio.create_task(write())
+    try:
+        while (reply := await stream.read()) is not grpc.aio.EOF:
             tally.answered(reply, under_way.pop(batch_id(reply)))
-            if time.perf_counter() < end:
-                await send_next()
-        await call.done_writing()
-    if under_way:
-        tally.failed(await call.code(), len(under_way))
+            room.release()
+    except grpc.aio.AioRpcError as error:
+        tally.failed(error.code(), max(1, len(under_way)))
+    else:
+        if under_way:
+            tally.failed(grpc.StatusCode.UNKNOWN, len(under_way))
+    finally:
+        writing.cancel()  # it has ended, or has nobody left to write to
+    await asyncio.wait([writing])
+
+
+async def _schedule(
+    rate: float, seconds: float, first: int = 0, step: int = 1
+) -> AsyncIterator[float]:
+    """Yield every `step`th of so many moments a second, when it has come: latency counts from it.
+
+    So a message that could not be sent in time counts as late, not as sent later.
+    """
+    started = time.perf_counter()
+    for number in range(first, int(rate * seconds), step):
+        due = started + number / rate
+        if (ahead := due - time.perf_counter()) > 0:
+            await asyncio.sleep(ahead)
+        yield due
+
+
+async def _always(end: float) -> AsyncIterator[float]:
+    """Yield again and again until the end has come."""
+    while (now := time.perf_counter()) < end:
+        yield now
 
 
 def main() -> int:
@@ -245,6 +322,7 @@ def main() -> int:
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--concurrency", type=int, default=4, help="callers, or streams")
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--offered", type=float, help="messages a second, in an open loop")
     options = parser.parse_args()
     wallets: list[str] = json.loads(sys.stdin.readline())
     scenario = SCENARIOS[options.scenario]
@@ -252,9 +330,8 @@ def main() -> int:
     prefer_throughput()
     gc.freeze()
     gc.disable()  # for some seconds: what was made ahead is large, and nothing here leaves cycles
-    load = uvloop.run(
-        send(options.address, scenario, messages, options.concurrency, options.seconds)
-    )
+    order = Order(scenario, options.concurrency, options.seconds, options.offered)
+    load = uvloop.run(send(options.address, order, messages))
     sys.stdout.write(json.dumps(asdict(load)) + "\n")
     return 0
 

@@ -45,7 +45,7 @@ from walletkit.rpc.server import GC_THRESHOLDS, OPTIONS
 from walletkit.rpc.symbols import MethodPool
 from walletkit.rpc.times import timestamp
 from walletkit.scheduling import prefer_throughput
-from walletkit.stack import Stack
+from walletkit.stack import Stack, StackError
 
 CURRENCY = "EUR"
 EXPONENT = 2
@@ -136,7 +136,8 @@ def measure(
 ) -> Run:
     """Measure the echo as the scenario `uniform` is measured; the suite is not called at all.
 
-    Its server stands for the wallet service in the CPU times.
+    Its server stands for the wallet service in the CPU times. Raise `StackError` when it does not
+    start, and `GhzError`.
     """
     scenario = SCENARIOS["uniform"]
     data = folder / "echo.bin"
@@ -174,7 +175,7 @@ def running() -> Iterator[Server]:
         port = process.stdout.readline().strip()
         guard.cancel()
         if not port:
-            raise RuntimeError("the echo server did not start")
+            raise StackError("the echo server did not start")
         yield Server(f"127.0.0.1:{port}", process.pid)
     finally:
         guard.cancel()

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 import asyncmy
 import uvloop
+from asyncmy.errors import MySQLError
 
 from bench.floors.packets import LOADS, SAVES, TABLES, Packets, Writer
 from bench.load import Load
@@ -23,7 +24,7 @@ from bench.usage import to_run
 from bench.wallets import WALLETS
 from walletkit.ids import SLOTS, new_id
 from walletkit.sql.session import open_session, parse_url, run_packet
-from walletkit.stack import Stack
+from walletkit.stack import Stack, StackError
 
 SIZES = (1, 30, 100, 1_000)
 PACKET_TIMEOUT_S = 20
@@ -43,6 +44,7 @@ def measure(
 
     A call is a batch: its latency is that of both packets. The databases' CPU time is that of the
     whole servers, so whatever else the suite does meanwhile counts: little, when nobody calls it.
+    Raise `StackError` when a database fails.
     """
     count = shards or len(stack.settings.shard_ports)
     pids = {
@@ -51,7 +53,10 @@ def measure(
         if process.name.startswith("shard-") and process.pid is not None
     }
     with _databases(stack, count) as urls:
-        load, spent = uvloop.run(_measure(urls, pids, size, seconds))
+        try:
+            load, spent = uvloop.run(_measure(urls, pids, size, seconds))
+        except (MySQLError, OSError) as error:
+            raise StackError(f"raw SQL: {error!r}") from error
     used = {"shards": sum(spent.values())}
     return to_run(f"floor: raw SQL n={size}", count, round_, load, used, batch_size=float(size))
 
@@ -82,13 +87,14 @@ async def _run(
 ) -> Load:
     """Send the batches of all shards side by side, until the time is over or none are left."""
     started, cpu_started = time.perf_counter(), time.process_time()
-    async with asyncio.TaskGroup() as group:
-        shards = [
-            group.create_task(_commit(connection, packets, started + seconds))
+    shards = await asyncio.gather(
+        *[
+            _commit(connection, packets, started + seconds)
             for connection, packets in zip(connections, ahead, strict=True)
         ]
+    )
     took, cpu = time.perf_counter() - started, time.process_time() - cpu_started
-    latencies = [latency for shard in shards for latency in shard.result()]
+    latencies = [latency for shard in shards for latency in shard]
     return Load(took, len(latencies), size * len(latencies), latencies, {}, cpu)
 
 
