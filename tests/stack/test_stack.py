@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from walletkit.stack import Stack, StackError, StackSettings
+from walletkit.stack.databases import specs as database_specs
 from walletkit.stack.process import Identity, terminate
+from walletkit.stack.services import environment
 
 # One small server is enough to see how all are treated.
 ONE = "redis"
@@ -42,6 +44,16 @@ def test_databases_are_durable_and_apart(databases: Stack) -> None:
     assert [row[0] for row in rows] == ["1", "2", "3"]
     for row in rows:
         assert row[1:] == ["1", "1", "1", "ROW", "MINIMAL", "READ-COMMITTED", "127.0.0.1"]
+
+
+def test_without_binlogs_services_are_told_that_they_may_serve(tmp_path: Path) -> None:
+    """A suite without binlogs, for measuring, has none, and its services accept that."""
+    settings = StackSettings.for_tests(tmp_path).model_copy(update={"binlog": False})
+    for spec in database_specs(settings)[:-1]:
+        assert "--skip-log-bin" in spec.argv
+        assert not [option for option in spec.argv if option.startswith("--log-bin")]
+    for service in ("WALLET", "LEDGER", "NOTIFY"):
+        assert environment(settings)[f"{service}_ALLOW_WEAK_DURABILITY"] == "true"
 
 
 def test_committed_rows_survive_a_kill(databases: Stack) -> None:

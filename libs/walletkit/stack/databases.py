@@ -69,13 +69,7 @@ def _mariadb_options(
         # Durability and recovery.
         "--innodb-flush-log-at-trx-commit=1",
         "--innodb-flush-method=O_DIRECT",
-        "--log-bin=binlog",
-        "--binlog-format=ROW",
-        "--binlog-row-image=MINIMAL",
-        "--binlog-annotate-row-events=OFF",
-        "--sync-binlog=1",
-        f"--max-binlog-size={settings.binlog_file_mb}M",
-        f"--binlog-expire-logs-seconds={settings.binlog_expire_seconds}",
+        *_binlog(settings),
         # Behaviour.
         "--transaction-isolation=READ-COMMITTED",
         # A long IN list would be turned into a join that locks in list order, and deadlocks.
@@ -91,6 +85,20 @@ def _mariadb_options(
         "--key-buffer-size=1M",
         "--performance-schema=OFF",
         "--log-warnings=1",
+    )
+
+
+def _binlog(settings: StackSettings) -> tuple[str, ...]:
+    if not settings.binlog:
+        return ("--skip-log-bin",)
+    return (
+        "--log-bin=binlog",
+        "--binlog-format=ROW",
+        "--binlog-row-image=MINIMAL",
+        "--binlog-annotate-row-events=OFF",
+        "--sync-binlog=1",
+        f"--max-binlog-size={settings.binlog_file_mb}M",
+        f"--binlog-expire-logs-seconds={settings.binlog_expire_seconds}",
     )
 
 

@@ -40,8 +40,14 @@ def environment(settings: StackSettings) -> dict[str, str]:
         f"WALLET_SHARD_{number}_URL": database_url(port, f"wallet_{number}")
         for number, port in enumerate(settings.shard_ports)
     }
+    weak = (
+        {}
+        if settings.binlog
+        else {f"{service.upper()}_ALLOW_WEAK_DURABILITY": "true" for service in MIGRATIONS}
+    )
     return {
         **shards,
+        **weak,
         "WALLET_LISTEN": f"{LOOPBACK}:{settings.wallet_port}",
         "WALLET_WORKERS": str(settings.wallet_workers),
         "WALLET_LEDGER_ADDRESS": f"{LOOPBACK}:{settings.ledger_port}",

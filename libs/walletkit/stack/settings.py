@@ -47,6 +47,9 @@ class StackSettings(BaseSettings):
 
     buffer_pool_mb: PositiveInt = 512
     redo_log_mb: PositiveInt = 1_024
+    # Off only to measure what it costs: without it nothing follows a shard, and the services are
+    # told to serve databases that they refuse otherwise.
+    binlog: bool = True
     binlog_file_mb: PositiveInt = 128
     # Nothing follows the local binlogs: they are there to cost what they cost in production.
     binlog_expire_seconds: PositiveInt = 600
