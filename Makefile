@@ -11,8 +11,18 @@ STACK := $(PYTHON) -m walletkit.stack
 CODE := services libs clients tests bench tools hatch_build.py
 # More arguments for pytest, such as `-k transfer` or `-p randomly -p "randomly_seed=1"`.
 PYTEST_ARGS ?=
-# For bench/transfers.py, such as `--rounds 1 --seconds 5`.
+# More arguments for a benchmark, such as `--scenarios within,hot --rounds 1`; bench/README.md.
 BENCH_ARGS ?=
+# QUICK=1: a short look, under five minutes.
+QUICK ?=
+# BINLOG=off, with any target: a suite without binlogs, which may lose what it acknowledged, in a
+# folder of its own. For measuring alone; it has the other one's ports: `make down` that first.
+BINLOG ?= on
+WEAK_RUN_DIR := .run/binlog-off
+ifeq ($(BINLOG),off)
+export GUILDER_BINLOG := off
+export GUILDER_RUN_DIR := $(WEAK_RUN_DIR)
+endif
 
 .PHONY: help
 help: ## List the targets
@@ -95,15 +105,24 @@ tools: setup ## Install ghz and grpcurl into .tools/bin
 	@tools/go_tools.sh
 
 .PHONY: bench
-bench: up tools ## Measure transfers against the running suite, then prove the books
-	@$(PYTHON) bench/transfers.py $(BENCH_ARGS)
+bench: up tools ## Measure every scenario against the running suite, and prove the books
+	@$(PYTHON) -m bench run $(if $(QUICK),--quick) $(BENCH_ARGS)
+
+.PHONY: bench-curve
+bench-curve: up tools ## Plot latency against offered load, to the knee
+	@$(PYTHON) -m bench curve $(BENCH_ARGS)
+
+.PHONY: bench-soak
+bench-soak: up tools ## Offer a steady load for ten minutes
+	@$(PYTHON) -m bench soak $(BENCH_ARGS)
 
 .PHONY: bench-compare
-bench-compare: setup tools ## Measure BASE=<commit> and the present commit in turns, and tell the difference
+bench-compare: setup tools ## Measure the commit BASE and this one side by side
+	@[ -n "$(BASE)" ] || { echo "bench-compare: say BASE=<commit>" >&2; exit 2; }
 	@$(PYTHON) -m bench compare $(BASE) $(BENCH_ARGS)
 
 .PHONY: bench-profile
-bench-profile: up tools ## Tell what the running suite spends its time on under load
+bench-profile: up tools ## Show what the processes spend their time on under load
 	@$(PYTHON) -m bench profile $(BENCH_ARGS)
 
 .PHONY: bench-count
@@ -117,5 +136,6 @@ valgrind: ## Install valgrind where that is possible
 .PHONY: clean
 clean: ## Stop the suite and delete all that was made, its data included
 	@[ ! -x $(PYTHON) ] || $(STACK) down
+	@[ ! -d $(WEAK_RUN_DIR) ] || GUILDER_RUN_DIR=$(WEAK_RUN_DIR) $(STACK) down
 	@rm -rf .venv .run .tools gen dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
