@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 from google.protobuf.message import Message
 
@@ -41,17 +42,26 @@ class Batches:
         self._carrier = carrier
 
     async def transfers(
-        self, requests: Sequence[pb.TransferRequest], deadline: float, *, validate_only: bool
-    ) -> list[pb.TransferResult]:
-        """Make transfers that do not depend on each other; outcomes are in their order."""
+        self,
+        requests: Sequence[pb.TransferRequest],
+        answer: pb.BatchTransferResponse | pb.StreamTransfersResponse,
+        deadline: float,
+        *,
+        validate_only: bool,
+    ) -> None:
+        """Make transfers that do not depend on each other; answer in their order."""
         _check_count("transfers", len(requests))
-        asked = [Asked(TRANSFER, one, validate_only or one.validate_only) for one in requests]
-        return [
-            pb.TransferResult(error=to_status(result))
-            if isinstance(result, ServiceError)
-            else pb.TransferResult(response=result)  # type: ignore[arg-type]  # of TRANSFER
-            for result in await self._carrier.each(asked, deadline)
+        added = [answer.results.add() for _ in requests]
+        asked = [
+            Asked(TRANSFER, one, validate_only or one.validate_only, result.response)
+            for one, result in zip(requests, added, strict=True)
         ]
+        found = await self._carrier.each(asked, deadline)
+        for one, result, reply in zip(asked, added, found, strict=True):
+            if isinstance(reply, ServiceError):
+                result.error.CopyFrom(to_status(reply))
+            elif reply is not one.into:
+                result.response.CopyFrom(cast("pb.TransferResponse", reply))
 
     async def execute(
         self, request: pb.BatchExecuteRequest, deadline: float

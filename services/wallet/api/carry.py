@@ -40,6 +40,8 @@ class Asked(NamedTuple):
     verb: AnyVerb
     request: Message
     validate_only: bool
+    into: Message | None = None
+    """Where its reply may be written, if its verb can do that."""
 
 
 class Carrier:
@@ -95,15 +97,22 @@ class Carrier:
         # What replays a command of this very call replays what was not made.
         first = {command.key_hash: outcomes[place] for place, command in reversed(tried)}
         exists = {place: _exists(first[command.key_hash]) for place, command in tried}
+        answers = await _answers(queued)
+        results: dict[int, Message | ServiceError] = {}
+        slow = []
+        for place, (one, command) in enumerate(zip(asked, commands, strict=True)):
+            answer = answers[place]
+            quick = self._quick(one, command, answer)
+            if quick is not None:
+                results[place] = quick
+            elif answer is None:
+                slow.append((place, self._tried(one.verb, outcomes[place], exists=exists[place])))
+            else:
+                slow.append((place, self._result(one.verb, command, answer)))
         # Each waits for its own leg: one after the other, late legs would add up.
-        return await asyncio.gather(
-            *[
-                self._result(one.verb, commands[place], waiting)
-                if waiting is not None
-                else self._tried(one.verb, outcomes[place], exists=exists[place])
-                for place, (one, waiting) in enumerate(zip(asked, queued, strict=True))
-            ]
-        )
+        waited = await asyncio.gather(*[result for _, result in slow])
+        results.update(zip([place for place, _ in slow], waited, strict=True))
+        return [results[place] for place in range(len(asked))]
 
     async def submit(self, command: KeyedCommand, deadline: float) -> Answer:
         """Carry a command out, with all that belongs to it before its caller may hear of it."""
@@ -196,18 +205,36 @@ class Carrier:
         except ServiceError as error:
             return error
 
-    async def _result(
+    def _quick(
         self,
-        verb: AnyVerb,
+        one: Asked,
         command: SingleCommand | ServiceError,
-        waiting: asyncio.Future[Answer] | ServiceError,
+        answer: Answer | ServiceError | None,
+    ) -> Message | ServiceError | None:
+        """Write the reply where nothing has to be waited for; it is the way of nearly all."""
+        if isinstance(command, ServiceError):
+            return command
+        if isinstance(answer, ServiceError):
+            return answer
+        if answer is None or one.into is None or one.verb.fill is None:
+            return None
+        outcome = answer.outcome
+        if isinstance(outcome, ServiceError):
+            return outcome
+        if not isinstance(outcome, Posted) or outcome.state == TransactionState.PROCESSING:
+            return None
+        one.verb.fill(one.into, outcome, self.position(command, answer))
+        return one.into
+
+    async def _result(
+        self, verb: AnyVerb, command: SingleCommand | ServiceError, answer: Answer | ServiceError
     ) -> Message | ServiceError:
         if isinstance(command, ServiceError):
             return command
-        if isinstance(waiting, ServiceError):
-            return waiting
+        if isinstance(answer, ServiceError):
+            return answer
         try:
-            answer = await self._router.finish(command, await waiting)
+            answer = await self._router.finish(command, answer)
             return await self.reply(verb, answer.outcome, self.position(command, answer))
         except ServiceError as error:
             return error
@@ -219,6 +246,20 @@ class Carrier:
             return await self.reply(verb, outcome, None, exists=exists)
         except ServiceError as error:
             return error
+
+
+async def _answers(
+    queued: Sequence[asyncio.Future[Answer] | ServiceError | None],
+) -> list[Answer | ServiceError | None]:
+    """Wait for all, one after the other: they are answered by the batch, so no task is needed."""
+    try:
+        return [await one if isinstance(one, asyncio.Future) else one for one in queued]
+    except asyncio.CancelledError:
+        # Nobody waits any more: what has not begun need not begin.
+        for one in queued:
+            if isinstance(one, asyncio.Future):
+                one.cancel()
+        raise
 
 
 def deadline_of(context: Context) -> float:

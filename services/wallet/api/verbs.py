@@ -29,11 +29,13 @@ class Verb(NamedTuple, Generic[Request, Out, Reply]):
     reply: Callable[[Out, replies.Made], Reply]
     makes: str = ""
     """The field of the reply that holds what it makes, if it makes something with an id."""
+    fill: Callable[[Reply, Out, replies.Made], None] | None = None
+    """Writes the reply in its place, where that has to be quick."""
 
 
 AnyVerb = Verb[Any, Any, Any]
 
-TRANSFER = Verb(transfers.transfer, Posted, replies.transfer, "transaction")
+TRANSFER = Verb(transfers.transfer, Posted, replies.transfer, "transaction", replies.fill_transfer)
 DEPOSIT = Verb(transfers.deposit, Posted, replies.deposit, "transaction")
 WITHDRAW = Verb(transfers.withdrawal, Posted, replies.withdrawal, "transaction")
 

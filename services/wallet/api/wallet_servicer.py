@@ -149,11 +149,10 @@ class WalletServicer(stubs.WalletServiceServicer):
         self, request: pb.BatchTransferRequest, context: Context
     ) -> pb.BatchTransferResponse:
         """Make transfers that do not depend on each other."""
-        deadline, validate_only = deadline_of(context), request.validate_only
-        results = await self._batches.transfers(
-            request.transfers, deadline, validate_only=validate_only
-        )
-        return pb.BatchTransferResponse(results=results)
+        reply = pb.BatchTransferResponse()
+        deadline, dry = deadline_of(context), request.validate_only
+        await self._batches.transfers(request.transfers, reply, deadline, validate_only=dry)
+        return reply
 
     async def StreamTransfers(
         self, request_iterator: AsyncIterator[pb.StreamTransfersRequest], context: Context
@@ -240,5 +239,6 @@ class WalletServicer(stubs.WalletServiceServicer):
         self, request: pb.StreamTransfersRequest
     ) -> pb.StreamTransfersResponse:
         deadline = monotonic() + DEFAULT_DEADLINE_S
-        results = await self._batches.transfers(request.transfers, deadline, validate_only=False)
-        return pb.StreamTransfersResponse(batch_id=request.batch_id, results=results)
+        reply = pb.StreamTransfersResponse(batch_id=request.batch_id)
+        await self._batches.transfers(request.transfers, reply, deadline, validate_only=False)
+        return reply
