@@ -33,7 +33,7 @@ def test_defaults_and_shards_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load_from(monkeypatch, **more)
     assert settings.shard_urls == tuple(f"mysql://h/w_{n}" for n in range(11))
     assert (settings.workers, settings.log_level, settings.queue_limit) == (1, "INFO", 10_000)
-    assert (settings.batch_window_ms, settings.leg_wait_ms) == (5, 1_000)
+    assert (settings.batch_window_ms, settings.leg_wait_ms) == (20, 1_000)
     assert settings.allow_weak_durability is False
     assert load_from(monkeypatch, WALLET_ALLOW_WEAK_DURABILITY="true").allow_weak_durability
 
