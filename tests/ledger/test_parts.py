@@ -44,7 +44,8 @@ KEPT = st.builds(Kept, INT, BYTES16, BYTES16, INT, st.binary())
 LITERALS = re.compile(r"x'(?:[0-9a-f]{2})*'|-?\d+")
 STATEMENTS = re.compile(
     r"(INSERT INTO [a-z_]+ VALUES [(?,)]+( ON DUPLICATE KEY UPDATE [a-zVALUES_=(),]+)?"
-    r"|DELETE FROM open_intents WHERE shard=\? AND leg=\? AND tx_id IN \([?,]+\)"
+    r"|DELETE o FROM open_intents o FORCE INDEX \(PRIMARY\) WHERE o\.shard=\? AND o\.leg=\?"
+    r" AND o\.tx_id IN \([?,]+\)"
     r"|UPDATE cursors SET seq=\?,hash=\? WHERE shard=\?|COMMIT)"
 )
 

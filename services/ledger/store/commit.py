@@ -241,9 +241,11 @@ def _intents(shard: int, legs: Iterable[tuple[int, Leg]]) -> list[str]:
         )
         for (number, tx_id), leg in sorted(opened.items())
     ]
+    # By the key: of a small table the optimizer would rather look through all of it, and so wait
+    # for the rows of other shards, whose writers wait for ours.
     deletes = [
-        f"DELETE FROM open_intents WHERE shard={shard:d} AND leg={number:d}"
-        f" AND tx_id IN ({id_list(ids)})"
+        f"DELETE o FROM open_intents o FORCE INDEX (PRIMARY) WHERE o.shard={shard:d}"
+        f" AND o.leg={number:d} AND o.tx_id IN ({id_list(ids)})"
         for number, ids in sorted(closed.items())
     ]
     return [*_insert("open_intents", rows), *deletes]
