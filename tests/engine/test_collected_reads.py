@@ -209,7 +209,7 @@ async def test_a_connection_that_breaks_twice_fails_its_callers_alone(
     shard: Shard, server: asyncmy.Connection
 ) -> None:
     """SHARD_UNAVAILABLE for all who were in that SELECT; who comes next is served."""
-    pauses = Pauses(0.5)
+    pauses = Pauses(1.5)
     lost = pauses.start(shard, 1, 2)
     await until(lambda: pauses.under_way == 1)
     await _kill_pauses(server, 1)
