@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Measure what is asked for, on the suite that the environment describes."""
-    stack = Stack(StackSettings())
+    stack = _suite()
     if missing := [name for name in stack.services if not stack.is_running(name)]:
         sys.stderr.write(f"{', '.join(missing)}: not running; start the suite by `make up`\n")
         return 1
@@ -69,8 +69,14 @@ def main(options: argparse.Namespace) -> int:
     return 1 if failures else 0
 
 
-def run(stack: Stack, scope: Scope, seconds: float) -> tuple[Results, list[str]]:
-    """Make all runs; return the results, and what failed."""
+def _suite() -> Stack:
+    return Stack(StackSettings())
+
+
+def run(
+    stack: Stack, scope: Scope, seconds: float, accounts: Sequence[str] = ()
+) -> tuple[Results, list[str]]:
+    """Make all runs between these accounts (the benchmarks' own); tell what failed too."""
     results = Results(
         commit=suite.commit(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -81,7 +87,7 @@ def run(stack: Stack, scope: Scope, seconds: float) -> tuple[Results, list[str]]
         verified={},
     )
     outside = _Outside(stack)
-    accounts = wallets.fund(stack)
+    accounts = accounts or wallets.fund(stack)
     if any(scenario.name == "statement" for scenario in scope.scenarios):
         wallets.fill(stack, accounts)
     failures: list[str] = []
