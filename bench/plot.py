@@ -1,12 +1,17 @@
 """Draw latency against offered load, as one SVG a scenario. No I/O: takes runs, returns text."""
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 
 import pygal  # type: ignore[import-untyped]  # ships no types
 from pygal.style import CleanStyle  # type: ignore[import-untyped]
 
 from bench.model import Run
+
+# pygal leaves a finder for plugins of its own among Python's, of a kind that Python warns of at
+# every later import.
+sys.meta_path[:] = [one for one in sys.meta_path if type(one).__module__ != pygal.__name__]
 
 LINES: dict[str, Callable[[Run], float]] = {
     "p50": lambda run: run.p50_ms,
