@@ -69,8 +69,8 @@ def test_without_valgrind_the_way_to_it_is_told(
     reason="valgrind is not installed, and could not be: see what `make valgrind` says",
 )
 def test_instructions_of_a_transfer(record_property: Callable[[str, object], None]) -> None:
-    """Count for few batches; the report is printed with the results of the run."""
-    counts = count.count(batches=3)
+    """Count as the reference was; the report is printed with the results of the run."""
+    counts = count.count(BATCHES)
     assert list(counts.instructions) == list(stages.stages())
     # Far from both: a mark that is not noted, and a stage that waits for something.
     assert all(1_000 < one < 5_000_000 for one in counts.instructions.values())
