@@ -38,6 +38,8 @@ MAX_CPU = 0.7
 MAX_LAG_S = 1.0
 LEAST_RATE = 0.98
 """Share of the offered calls that have to be made in the time: less is no steady state."""
+MAX_CALLS = 1_000_000
+"""ghz tells the latency of so many calls, and of none that comes later."""
 SAMPLE_S = 1.0
 SCENARIO = SCENARIOS["uniform"]
 _QUERY_TIMEOUT_S = 10.0
@@ -107,6 +109,9 @@ def main(options: argparse.Namespace) -> int:
     if missing := [name for name in stack.services if not stack.is_running(name)]:
         sys.stderr.write(f"{', '.join(missing)}: not running; start the suite by `make up`\n")
         return 1
+    if options.minutes * 60 * options.rate > MAX_CALLS:
+        sys.stderr.write(f"a soak has at most {MAX_CALLS} calls: fewer minutes, or a lower rate\n")
+        return 2
     found = soak(stack, options.minutes * 60, options.rate)
     bounds = Bounds(options.max_p99_ms, options.max_cpu, options.max_lag_s)
     verified = suite.verified(stack)
