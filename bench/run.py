@@ -11,12 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from asyncmy.errors import MySQLError
+
 from bench import machine, packed, report, suite, unary, usage, wallets
 from bench.floors import echo, sql
 from bench.ghz import GhzError
 from bench.model import Results, Run, to_json
 from bench.plan import Scope, Step, steps
 from bench.scenarios import SCENARIOS
+from guilder.client import GuilderError
 from walletkit.stack import Stack, StackError, StackSettings
 
 SECONDS = 5.0
@@ -27,7 +30,11 @@ QUICK_STREAMS = (4,)
 QUICK_SIZES = (30, 1_000)
 SQL_SECONDS = 2.0
 """Raw SQL has no queue that has to fill first."""
-FAILURES = (GhzError, StackError, usage.LagError, unary.TooFastError, packed.ClientError)
+FAILURES = (
+    *(GhzError, packed.ClientError, unary.TooFastError, usage.LagError),
+    *(GuilderError, StackError, MySQLError, OSError),
+)
+"""What ends a run, but neither the others nor the proof of the books."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -62,14 +62,18 @@ def verified(stack: Stack) -> bool:
         for name in ("wallet", "ledger", "notify")
     }
     command = [sys.executable, "-m", "guilder.cli", "verify", f"--wait-lag={VERIFY_LAG_S}"]
-    done = subprocess.run(
-        command,
-        env={**os.environ, **addresses},
-        capture_output=True,
-        text=True,
-        timeout=VERIFY_DEADLINE_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, **addresses},
+            capture_output=True,
+            text=True,
+            timeout=VERIFY_DEADLINE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        sys.stdout.write(f"guilder verify did not end within {VERIFY_DEADLINE_S} s\n")
+        return False
     if done.returncode != 0:
         sys.stdout.write(done.stdout + done.stderr)
     return done.returncode == 0
