@@ -53,9 +53,8 @@ def wallets_of(record: Record) -> set[bytes]:
     """Return every wallet whose account is needed to journal a record."""
     touched = {change.wallet_id for change in record.changes}
     touched.update([change.wallet_id for change in record.holds])
-    for posting in record.postings:
-        touched.add(posting[3])
-        touched.add(posting[4])
+    touched.update([posting[3] for posting in record.postings])
+    touched.update([posting[4] for posting in record.postings])
     return touched
 
 

@@ -25,6 +25,7 @@ from walletkit.record import RECORD_VERSION
 
 _ID_LENGTH = len(NIL)
 _TRANSIT = bytes((0, SystemKind.TRANSIT))
+_RESULTS: frozenset[int] = frozenset(Result)
 _MAX_TYPE = 255
 """A column holds no more. A type that this program does not know is only kept."""
 
@@ -61,11 +62,7 @@ def decode(payload: bytes) -> Record:
         postings=[],
         changes=[_change(change) for change in message.wallet_changes],
         legs=[],
-        states=[
-            (closed.transaction_id, closed.state)
-            for closed in message.closed_intents
-            if closed.state
-        ],
+        states=[],
         holds=[_hold_change(change) for change in message.hold_changes],
         captures={},
         effective={},
@@ -75,15 +72,12 @@ def decode(payload: bytes) -> Record:
     for n, transaction in enumerate(message.transactions):
         _add_transaction(record, n, transaction)
     for n, landed in enumerate(message.landed_legs, 1):
-        _add_postings(record.postings, landed.postings, -n, landed.transaction_id, 0)
-        record.legs.append(_landed(landed, -n))
-        record.legs.extend(_sent(landed.intents, -n, landed.transaction_id))
-        if effective_us := landed.effective_time_us:
-            record.effective[-n] = effective_us
-    record.legs.extend(
-        Leg(closed.transaction_id, closed.leg, Side.CLOSED, n)
-        for n, closed in enumerate(message.closed_intents)
-    )
+        _add_landed(record, -n, landed)
+    for n, closed in enumerate(message.closed_intents):
+        tx_id, state = closed.transaction_id, closed.state
+        record.legs.append(Leg(tx_id, closed.leg, Side.CLOSED, n))
+        if state:
+            record.states.append((tx_id, state))
     _check_ids(record)
     return record
 
@@ -94,8 +88,8 @@ def _add_transaction(record: Record, n: int, transaction: events.Transaction) ->
     if not 0 <= kind <= _MAX_TYPE:
         raise MalformedRecordError(f"no transaction has type {kind}")
     _add_postings(record.postings, transaction.postings, n, tx_id, kind)
-    if transaction.intents:
-        record.legs.extend(_sent(transaction.intents, n, tx_id))
+    if intents := transaction.intents:
+        _add_sent(record, n, tx_id, intents)
     reference, opaque, family = transaction.reference, transaction.opaque, transaction.family_id
     if reference or opaque or family:
         labels = labels_of(reference, opaque, family)
@@ -128,28 +122,32 @@ def _add_postings(
         )
 
 
-def _sent(intents: Iterable[events.Intent], n: int, tx_id: bytes) -> list[Leg]:
-    return [
-        Leg(
-            *(tx_id, intent.leg, Side.SENT, n),
-            *(intent.currency_code, intent.amount_minor, intent.destination),
-        )
-        for intent in intents
-    ]
+def _add_sent(record: Record, n: int, tx_id: bytes, intents: Iterable[events.Intent]) -> None:
+    for intent in intents:
+        currency, amount = intent.currency_code, intent.amount_minor
+        leg = Leg(tx_id, intent.leg, Side.SENT, n, currency, amount, intent.destination)
+        record.legs.append(leg)
 
 
-def _landed(landed: events.LandedLeg, n: int) -> Leg:
+def _add_landed(record: Record, n: int, landed: events.LandedLeg) -> None:
     """Read a landing.
 
     Its first posting takes the amount out of `transit`, to the wallet or to `suspense`.
     """
-    if not landed.postings or not landed.postings[0].source.startswith(_TRANSIT):
+    tx_id, before = landed.transaction_id, len(record.postings)
+    _add_postings(record.postings, landed.postings, n, tx_id, 0)
+    first = record.postings[before] if len(record.postings) > before else None
+    if first is None or not first[3].startswith(_TRANSIT):
         raise MalformedRecordError("a landed leg takes its amount out of `transit`")
-    first = landed.postings[0]
-    return Leg(
-        *(landed.transaction_id, landed.leg, Side.LANDED, n),
-        *(first.currency_code, first.amount_minor, first.destination, Result(landed.result)),
-    )
+    if (result := landed.result) not in _RESULTS:
+        raise MalformedRecordError(f"no leg has result {result}")
+    _, _, _, _, destination, currency, amount, *_ = first
+    leg = Leg(tx_id, landed.leg, Side.LANDED, n, currency, amount, destination, result)
+    record.legs.append(leg)
+    if intents := landed.intents:
+        _add_sent(record, n, tx_id, intents)
+    if effective_us := landed.effective_time_us:
+        record.effective[n] = effective_us
 
 
 def _change(change: events.WalletChange) -> Change:
@@ -176,14 +174,16 @@ def _check_ids(record: Record) -> None:
 
     A column would pad it silently.
     """
-    ids = {len(leg.tx_id) for leg in record.legs} | {len(leg.destination) for leg in record.legs}
-    ids |= {len(change.wallet_id) for change in record.changes}
-    ids |= {len(label.tx_id) for label in record.labels}
+    # Each id once: most are in several places.
+    ids = {posting[2] for posting in record.postings}
+    ids.update([posting[3] for posting in record.postings])
+    ids.update([posting[4] for posting in record.postings])
+    ids.update([leg.tx_id for leg in record.legs])
+    ids.update([leg.destination for leg in record.legs])
+    ids.update([change.wallet_id for change in record.changes])
+    ids.update([label.tx_id for label in record.labels])
     for held in record.holds:
-        ids |= {len(held.hold_id), len(held.wallet_id)}
-    for posting in record.postings:
-        ids.add(len(posting[2]))
-        ids.add(len(posting[3]))
-        ids.add(len(posting[4]))
-    if ids - {_ID_LENGTH}:
+        ids.add(held.hold_id)
+        ids.add(held.wallet_id)
+    if set(map(len, ids)) - {_ID_LENGTH}:
         raise MalformedRecordError("an id is not 16 bytes")

@@ -8,6 +8,7 @@ key: of two writers none waits for the other in a circle, and inserts touch each
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
 from ledger.domain.account import Account
@@ -66,9 +67,11 @@ def packets(shard: int, commit: Commit) -> Iterator[str]:
     The caller has locked the shard's cursor.
     """
     last = commit.records[-1]
+    # Entries of one wallet are in order already, and a sort leaves them so.
+    entries = sorted(commit.entries, key=_WALLET_OF)
     statements = [
         *_insert("records", _record_rows(shard, commit.records)),
-        *_insert("entries", _entry_rows(shard, sorted(commit.entries))),
+        *_insert("entries", _entry_rows(shard, entries)),
         *_insert("accounts", _account_rows(commit.accounts), _ACCOUNTS_UPDATED),
         *_insert("holds", _hold_rows(commit.holds), _HOLDS_UPDATED),
         *_insert("hold_changes", _hold_change_rows(shard, commit.hold_changes)),
@@ -115,6 +118,8 @@ def _insert(table: str, rows: Iterable[str], ending: str = "") -> list[str]:
     ]
 
 
+_WALLET_OF = itemgetter(0)
+
 _RECORD = "(%d,%d,x'%s',x'%s',%d,x'%s')"
 _ENTRY = "(x'%s',%d,%d,%d,%d,%d,%d,x'%s',x'%s',%d,%d,%d,%d)"
 _ACCOUNT = "(x'%s',%d,x'%s',x'%s',%d,%d,%d,%d,%d,%d,%d,%d,%d)"
@@ -159,8 +164,12 @@ def _entry_rows(shard: int, entries: Iterable[Entry]) -> list[str]:
 
 def _account_rows(accounts: Mapping[bytes, Account]) -> list[str]:
     return [
-        _ACCOUNT % (wallet_id.hex(), shard, currency.encode().hex(), owner.encode().hex(), *rest)
-        for wallet_id, (shard, currency, owner, *rest) in sorted(accounts.items())
+        _ACCOUNT
+        % (
+            *(wallet_id.hex(), account.shard, account.currency.encode().hex()),
+            *(account.account_id.encode().hex(), *account[3:]),
+        )
+        for wallet_id, account in sorted(accounts.items(), key=_WALLET_OF)
     ]
 
 
@@ -206,21 +215,16 @@ def _asset_rows(assets: Mapping[str, int]) -> list[str]:
 
 
 def _leg_rows(shard: int, legs: Iterable[tuple[int, Leg]]) -> list[str]:
+    # What ties is ordered by the leg itself, whose next field is the key's last, n.
+    rows = sorted([(leg[0], leg[1], leg[2], seq, leg) for seq, leg in legs])
     return [
         _LEG
         % (
-            *(tx_id.hex(), number, side, shard, seq, n),
-            *(currency.encode().hex(), amount, destination.hex(), result),
+            *(tx_id.hex(), number, side, shard, seq, leg[3]),
+            *(leg[4].encode().hex(), leg[5], leg[6].hex(), leg[7]),
         )
-        for seq, (tx_id, number, side, n, currency, amount, destination, result) in sorted(
-            legs, key=_leg_key
-        )
+        for tx_id, number, side, seq, leg in rows
     ]
-
-
-def _leg_key(placed: tuple[int, Leg]) -> tuple[bytes, int, int, int, int]:
-    seq, leg = placed
-    return (leg.tx_id, leg.leg, leg.side, seq, leg.n)
 
 
 def _intents(shard: int, legs: Iterable[tuple[int, Leg]]) -> list[str]:
