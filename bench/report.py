@@ -33,16 +33,10 @@ def main(options: argparse.Namespace) -> int:
 
 def tables(results: Results) -> str:
     """Return all tables, and what they were measured on."""
-    return "\n\n".join(
-        [
-            _heading(results),
-            _rates(results),
-            _concurrencies(results),
-            _costs(results),
-            _floors(results),
-            _proof(results),
-        ]
-    )
+    parts = [_heading(results), _rates(results), _concurrencies(results), _costs(results)]
+    if results.floors:
+        parts.append(_floors(results))
+    return "\n\n".join([*parts, _proof(results)])
 
 
 def line(run: Run) -> str:

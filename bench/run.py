@@ -27,7 +27,7 @@ ROUNDS = 3
 QUICK_SECONDS = 2.0
 QUICK_CALLERS = (128,)
 QUICK_STREAMS = (4,)
-QUICK_SIZES = (30, 1_000)
+QUICK_SIZES = (30, 100, 1_000)
 SQL_SECONDS = 2.0
 """Raw SQL has no queue that has to fill first."""
 FAILURES = (
