@@ -76,7 +76,7 @@ async def test_a_deadline_changes_nothing_for_what_may_be_committed(world: World
     router = await world.start()
     source, near = await world.wallet(0, 100), await world.wallet(0)
     loop = asyncio.get_running_loop()
-    item = Item(world.transfer(source, near, 40), loop.create_future(), time.monotonic() - 1)
+    item = Item(world.transfer(source, near, 40), loop.create_future(), time.monotonic() - 1, 0)
     item.maybe_committed = True
     router.loops[0]._enqueue(item)
     async with asyncio.timeout(ANSWERED_S):
@@ -92,7 +92,7 @@ def test_the_bytes_of_a_new_wallet_count() -> None:
         idempotency_key="k",
     )
     loop = asyncio.new_event_loop()
-    size = Item(wallets.create(request, Form()), loop.create_future(), math.inf).size
+    size = Item(wallets.create(request, Form()), loop.create_future(), math.inf, 0).size
     loop.close()
     assert size > 4_000
     assert 1_000 * size > MAX_BATCH_BYTES

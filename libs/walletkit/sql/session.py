@@ -117,7 +117,8 @@ def as_block(connection: asyncmy.Connection, packet: str) -> str:
 
     A server answers each statement of a packet by itself, and wakes the client for each: for small
     batches that is a third of the driver's work. MariaDB runs a block instead, as if it were a
-    procedure; the first error ends it, as it ends a packet.
+    procedure. The first error ends it, as it ends a packet; but a statement that is ended from
+    outside (KILL QUERY) while it commits may be reported after its commit.
     """
     if len(packet) <= MAX_BLOCK_CHARS and "MariaDB" in connection.get_server_info():
         return f"BEGIN NOT ATOMIC {packet}; END"
@@ -170,7 +171,11 @@ async def _prepare(connection: asyncmy.Connection) -> None:
         # At its default of 1000 a long IN list becomes a join, which locks in list order and
         # deadlocks.
         settings.append("in_predicate_conversion_threshold=0")
+        # It would bound a block as a whole, waits for locks included; our deadlines bound packets.
+        settings.append("max_statement_time=0")
     await run_packet(connection, "; ".join(f"SET {setting}" for setting in settings))
+    # A proxy may say another version than the server has behind it: better refused here.
+    await run_packet(connection, as_block(connection, "DO 0"))
     isolation = "@@tx_isolation" if "MariaDB" in version else "@@transaction_isolation"
     checks = f"SELECT {isolation}, @@sql_mode, @@innodb_lock_wait_timeout, @@max_allowed_packet"
     ((level, mode, lock_wait, packet_bytes),) = (await run_packet(connection, checks))[0]

@@ -7,7 +7,7 @@ from typing import cast
 from google.protobuf.message import Message
 
 from guilder.wallet.v1 import wallet_service_pb2 as pb
-from wallet.api.carry import Asked, Carrier, check_lines
+from wallet.api.carry import Asked, Carrier, check_lines, position
 from wallet.api.form import Form
 from wallet.api.names import Names
 from wallet.api.parse.postings import scope_of
@@ -142,7 +142,7 @@ class Batches:
             (outcome,) = await self._router.validate([atomic], deadline)
         else:
             answer = await self._carrier.submit(atomic, deadline)
-            outcome, made = answer.outcome, self._carrier.position(atomic, answer)
+            outcome, made = answer.outcome, position(answer)
         if isinstance(outcome, ServiceError):
             raise outcome
         if not isinstance(outcome, AtomicSet):

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -66,7 +66,7 @@ class Carrier:
             (outcome,) = await self._router.validate([command], deadline)
             return await self._reply(verb, outcome, None, exists=_exists(outcome))
         answer = await self.submit(command, deadline)
-        return await self._reply(verb, answer.outcome, self.position(command, answer))
+        return await self._reply(verb, answer.outcome, position(answer))
 
     async def each(self, asked: Sequence[Asked], deadline: float) -> list[Message | ServiceError]:
         """Carry out commands that do not depend on each other; results are in their order.
@@ -80,38 +80,28 @@ class Carrier:
             [partial(one.verb.parse, one.request) for one in asked]
         )
         check_lines(commands)
-        tried = [
-            (place, command)
-            for place, (one, command) in enumerate(zip(asked, commands, strict=True))
-            if one.validate_only and not isinstance(command, ServiceError)
-        ]
-        skipped = {place for place, _ in tried}
-        queued = [
-            self._queue(command, deadline) if place not in skipped else None
-            for place, command in enumerate(commands)
-        ]
-        outcomes: dict[int, Outcome] = {}
-        if tried:
-            found = await self._router.validate([command for _, command in tried], deadline)
-            outcomes.update(zip([place for place, _ in tried], found, strict=True))
-        # What replays a command of this very call replays what was not made.
-        first = {command.key_hash: outcomes[place] for place, command in reversed(tried)}
-        exists = {place: _exists(first[command.key_hash]) for place, command in tried}
-        answers = await _answers(queued)
         results: dict[int, Message | ServiceError] = {}
-        slow = []
+        queued: dict[int, asyncio.Future[Answer]] = {}
+        tried: dict[int, SingleCommand] = {}
         for place, (one, command) in enumerate(zip(asked, commands, strict=True)):
-            answer = answers[place]
-            quick = self._quick(one, command, answer)
-            if quick is not None:
-                results[place] = quick
-            elif answer is None:
-                slow.append((place, self._tried(one.verb, outcomes[place], exists=exists[place])))
+            if isinstance(command, ServiceError):
+                results[place] = command
+            elif one.validate_only:
+                tried[place] = command
             else:
-                slow.append((place, self._result(one.verb, command, answer)))
-        # Each waits for its own leg: one after the other, late legs would add up.
-        waited = await asyncio.gather(*[result for _, result in slow])
-        results.update(zip([place for place, _ in slow], waited, strict=True))
+                try:
+                    queued[place] = self._router.submit(command, deadline)
+                except ServiceError as error:
+                    results[place] = error
+        made = _answered(
+            queued, partial(self._quick, asked), partial(self._finish, asked, commands)
+        )
+        if tried:
+            trying = self._try(asked, tried, deadline)
+            for found in await asyncio.gather(made, trying):
+                results |= found
+        else:
+            results |= await made
         return [results[place] for place in range(len(asked))]
 
     async def submit(self, command: KeyedCommand, deadline: float) -> Answer:
@@ -127,10 +117,6 @@ class Carrier:
         ``exists``: whether what it tells of was made, by this command or by the one it replays.
         """
         return cast("Message", await self._reply(verb, outcome, made, exists=exists))
-
-    def position(self, command: KeyedCommand, answer: Answer) -> Position:
-        """Return where in its shard's stream an answer stands."""
-        return Position(shard=self._router.loop_of(command.slot).shard.number, seq=answer.seq)
 
     async def landed_state(self, tx_id: bytes, destination: bytes) -> TransactionState:
         """Ask where the money went: the home hears of it a moment later than the destination."""
@@ -195,47 +181,49 @@ class Carrier:
             return posted
         return posted._replace(state=await self.landed_state(command.ref, command.destination))
 
-    def _queue(
-        self, command: SingleCommand | ServiceError, deadline: float
-    ) -> asyncio.Future[Answer] | ServiceError:
-        if isinstance(command, ServiceError):
-            return command
-        try:
-            return self._router.submit(command, deadline)
-        except ServiceError as error:
-            return error
+    async def _try(
+        self, asked: Sequence[Asked], tried: Mapping[int, SingleCommand], deadline: float
+    ) -> dict[int, Message | ServiceError]:
+        """Tell what commands would come to."""
+        found = await self._router.validate(list(tried.values()), deadline)
+        outcomes = dict(zip(tried, found, strict=True))
+        # What replays a command of this very call replays what was not made.
+        first: dict[bytes, Outcome] = {}
+        for place, command in tried.items():
+            first.setdefault(command.key_hash, outcomes[place])
+        return {
+            place: await self._tried(
+                asked[place].verb, outcomes[place], exists=_exists(first[command.key_hash])
+            )
+            for place, command in tried.items()
+        }
 
     def _quick(
-        self,
-        one: Asked,
-        command: SingleCommand | ServiceError,
-        answer: Answer | ServiceError | None,
+        self, asked: Sequence[Asked], place: int, answer: Answer
     ) -> Message | ServiceError | None:
         """Write the reply where nothing has to be waited for; it is the way of nearly all."""
-        if isinstance(command, ServiceError):
-            return command
-        if isinstance(answer, ServiceError):
-            return answer
-        if answer is None or one.into is None or one.verb.fill is None:
-            return None
-        outcome = answer.outcome
+        one, outcome = asked[place], answer.outcome
         if isinstance(outcome, ServiceError):
             return outcome
-        if not isinstance(outcome, Posted) or outcome.state == TransactionState.PROCESSING:
+        if one.into is None or one.verb.fill is None or not isinstance(outcome, Posted):
             return None
-        one.verb.fill(one.into, outcome, self.position(command, answer))
+        if outcome.state == TransactionState.PROCESSING:
+            return None
+        one.verb.fill(one.into, outcome, position(answer))
         return one.into
 
-    async def _result(
-        self, verb: AnyVerb, command: SingleCommand | ServiceError, answer: Answer | ServiceError
+    async def _finish(
+        self,
+        asked: Sequence[Asked],
+        commands: Sequence[SingleCommand | ServiceError],
+        place: int,
+        answer: Answer,
     ) -> Message | ServiceError:
-        if isinstance(command, ServiceError):
-            return command
-        if isinstance(answer, ServiceError):
-            return answer
+        command = commands[place]
+        assert not isinstance(command, ServiceError), "it was queued"
         try:
             answer = await self._router.finish(command, answer)
-            return await self.reply(verb, answer.outcome, self.position(command, answer))
+            return await self.reply(asked[place].verb, answer.outcome, position(answer))
         except ServiceError as error:
             return error
 
@@ -248,17 +236,46 @@ class Carrier:
             return error
 
 
-async def _answers(
-    queued: Sequence[asyncio.Future[Answer] | ServiceError | None],
-) -> list[Answer | ServiceError | None]:
-    """Wait for all, one after the other: they are answered by the batch, so no task is needed."""
+def position(answer: Answer) -> Position:
+    """Return where in its shard's stream an answer stands."""
+    return Position(shard=answer.shard, seq=answer.seq)
+
+
+async def _answered(
+    queued: Mapping[int, asyncio.Future[Answer]],
+    quick: Callable[[int, Answer], Message | ServiceError | None],
+    finish: Callable[[int, Answer], Coroutine[Any, Any, Message | ServiceError]],
+) -> dict[int, Message | ServiceError]:
+    """Wait for all; a task only for those that ``quick`` can't tell.
+
+    Each is followed from its own answer on: when the last has come, the legs of the first may have
+    landed and be forgotten, and late ones, waited for one after the other, would add up.
+    """
+    results: dict[int, Message | ServiceError] = {}
+    slow: dict[int, asyncio.Task[Message | ServiceError]] = {}
+
+    def follow(place: int, future: asyncio.Future[Answer]) -> None:
+        if place in results or place in slow or future.cancelled():
+            return
+        found = quick(place, future.result())
+        if found is None:
+            slow[place] = asyncio.create_task(finish(place, future.result()))
+        else:
+            results[place] = found
+
+    for place, future in queued.items():
+        future.add_done_callback(partial(follow, place))
     try:
-        return [await one if isinstance(one, asyncio.Future) else one for one in queued]
+        for place, future in queued.items():
+            await future
+            follow(place, future)
+        return results | dict(zip(slow, await asyncio.gather(*slow.values()), strict=True))
     except asyncio.CancelledError:
         # Nobody waits any more: what has not begun need not begin.
-        for one in queued:
-            if isinstance(one, asyncio.Future):
-                one.cancel()
+        for future in queued.values():
+            future.cancel()
+        for task in slow.values():
+            task.cancel()
         raise
 
 

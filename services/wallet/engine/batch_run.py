@@ -263,13 +263,13 @@ class BatchRun:
     def _give_up(self, items: Sequence[Item]) -> None:
         for item in items:
             if item.maybe_committed:
-                item.unavailable(self._shard.number, "does not answer")
+                item.unavailable("does not answer")
             else:
                 item.answer(_internal(), 0)
 
     def _unavailable(self, items: Sequence[Item], why: str) -> None:
         for item in items:
-            item.unavailable(self._shard.number, why)
+            item.unavailable(why)
 
 
 def _locks(command: Command) -> Iterator[bytes]:

@@ -69,6 +69,7 @@ class ShardLoop:
         self._queue_limit = queue_limit
         self._queue: deque[Item] = deque()
         self._internal = 0
+        self._bytes = 0
         self._arrived = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -92,7 +93,7 @@ class ShardLoop:
         Raise ``ServiceError``, with nothing changed: SHARD_UNAVAILABLE, OVERLOADED, SHUTTING_DOWN.
         """
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        item = Item(command, future, deadline)
+        item = Item(command, future, deadline, self.shard.number)
         if not self.up:
             raise self.unavailable()
         if self._closing and not item.internal:
@@ -181,16 +182,18 @@ class ShardLoop:
 
     def _fail_queue(self) -> None:
         while self._queue:
-            self._dequeue().unavailable(self.shard.number, "does not answer")
+            self._dequeue().unavailable("does not answer")
 
     def _enqueue(self, item: Item) -> None:
         self._queue.append(item)
         self._internal += item.internal
+        self._bytes += item.size
         self._arrived.set()
 
     def _dequeue(self) -> Item:
         item = self._queue.popleft()
         self._internal -= item.internal
+        self._bytes -= item.size
         return item
 
     def _park(self, item: Item) -> None:
@@ -203,7 +206,7 @@ class ShardLoop:
         if self.up:
             self._enqueue(item)
         else:
-            item.unavailable(self.shard.number, "does not answer")
+            item.unavailable("does not answer")
 
     async def _collect(self) -> list[Item]:
         """Wait for commands, under load a little longer for more, and take what fits in a batch."""
@@ -232,7 +235,9 @@ class ShardLoop:
         """Let the batch grow while commands keep coming; callers who wait for us send no more."""
         give_up = time.monotonic() + self._window_s
         came = BUSY_ARRIVALS
-        while came >= BUSY_ARRIVALS and len(self._queue) < MAX_BATCH:
+        while (
+            came >= BUSY_ARRIVALS and len(self._queue) < MAX_BATCH and self._bytes < MAX_BATCH_BYTES
+        ):
             wait_s = min(SLICE_S, give_up - time.monotonic())
             if wait_s <= 0:
                 return

@@ -27,37 +27,50 @@ packet may reach the 16 MiB that servers take; meanwhile all of its shard waits 
 
 
 class Answer(NamedTuple):
-    """What a command came to, and the shard's last record then.
+    """What a command came to, on which shard, and the shard's last record then.
 
     It holds the change, or is later.
     """
 
     outcome: Outcome
     seq: int
+    shard: int
 
 
 class Item:
     """A command in the queue."""
 
-    __slots__ = ("command", "deadline", "future", "internal", "maybe_committed", "parks", "size")
+    __slots__ = (
+        "command",
+        "deadline",
+        "future",
+        "internal",
+        "maybe_committed",
+        "parks",
+        "shard",
+        "size",
+    )
 
-    def __init__(self, command: Command, future: asyncio.Future[Answer], deadline: float) -> None:
-        """Queue a command until ``deadline``, by ``time.monotonic``.
+    def __init__(
+        self, command: Command, future: asyncio.Future[Answer], deadline: float, shard: int
+    ) -> None:
+        """Queue a command at a shard until ``deadline``, by ``time.monotonic``.
 
         Begun, it is finished anyway.
         """
         self.command = command
         self.future = future
         self.deadline = deadline
+        self.shard = shard
         self.maybe_committed = False
         self.parks = 0
         self.internal = isinstance(command, InternalCommand)
         """Whether it is the suite's own, which only shrinks what is open."""
         self.size = size_of(command)
 
-    def unavailable(self, shard: int, why: str) -> None:
+    def unavailable(self, why: str) -> None:
         """Tell the caller that the shard can't be used, and whether that leaves a doubt."""
-        number = str(shard)
+        number = str(self.shard)
         if self.maybe_committed:
             message = f"the connection to shard {number} broke at a commit; retry with the same key"
             error = ServiceError("OUTCOME_UNKNOWN", message, {"shard": number})
@@ -69,7 +82,7 @@ class Item:
     def answer(self, outcome: Outcome, seq: int) -> None:
         """Tell the caller, if there still is one."""
         if not self.future.done():
-            self.future.set_result(Answer(outcome, seq))
+            self.future.set_result(Answer(outcome, seq, self.shard))
 
 
 def size_of(command: Command) -> int:

@@ -144,11 +144,11 @@ class Router:
         if isinstance(outcome, Posted):
             # The way of nearly all: one test more, and the reply.
             if outcome.state == TransactionState.PROCESSING:
-                return Answer(await self._landed(outcome), answer.seq)
+                return answer._replace(outcome=await self._landed(outcome))
             return answer
         if isinstance(outcome, AtomicSet):
             landed = await asyncio.gather(*[self._landed(part) for part in outcome.outcomes])
-            answer = Answer(outcome._replace(outcomes=tuple(landed)), answer.seq)
+            answer = answer._replace(outcome=outcome._replace(outcomes=tuple(landed)))
         if command is not None and not isinstance(outcome, ServiceError):
             await self._barrier(command.commands if isinstance(command, Atomic) else (command,))
         return answer
