@@ -199,3 +199,21 @@ async def test_batch_waits_once_for_legs_that_are_late(suite: Suite) -> None:
         ids = [r.response.transaction.transaction_id for r in results]
         assert {await slow.state(id_) for id_ in ids} == {res.TRANSACTION_STATE_COMPLETED}
         assert await slow.posted(other) == 11
+
+
+async def test_a_slow_transfer_hides_no_landed_leg(suite: Suite) -> None:
+    """The first lands while the second waits for a lock: the reply says COMPLETED of both."""
+    payer, far = await suite.wallet(10), await suite.wallet(shard=1)
+    slow, other = await suite.wallet(10, shard=1), await suite.wallet(shard=1)
+    transfers = [suite.transfer_request(payer, far, 5), suite.transfer_request(slow, other, 5)]
+    async with locked(suite.urls[1], slow):
+        # Found locked by this one, so that the batch is parked and holds nobody else up.
+        first = asyncio.create_task(suite.transfer(slow, other, 1))
+        await asyncio.sleep(4.5)
+        waiting = asyncio.create_task(batch(suite, transfers))
+        await asyncio.sleep(0.5)
+        assert await suite.posted(far) == 5
+        assert not waiting.done()
+    states = [result.response.transaction.state for result in await waiting]
+    assert states == [res.TRANSACTION_STATE_COMPLETED] * 2
+    await first

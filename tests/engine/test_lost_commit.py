@@ -11,8 +11,10 @@ from tests.engine.faulty_shard import FaultyShard, Point
 from tests.engine.world import World, account_on, again, create, posted, run_sql, until
 from wallet.domain.kinds import WalletChangeKind
 from wallet.domain.outcome import WalletSet
+from wallet.store.faults import in_doubt
 
 LOST = 2013
+KILLED = 1317
 KILLS = 24
 
 
@@ -31,7 +33,17 @@ async def hang() -> None:
     raise TimeoutError
 
 
-@pytest.mark.parametrize("breakage", [lose, reset, hang])
+async def kill() -> None:
+    """Break as a statement does that is killed; in a block that may be told after its commit."""
+    raise OperationalError(KILLED, "Query execution was interrupted")
+
+
+def test_a_killed_statement_leaves_a_doubt() -> None:
+    """Its callers must not hear that nothing was changed, whatever becomes of the next attempt."""
+    assert in_doubt(OperationalError(KILLED, "Query execution was interrupted"))
+
+
+@pytest.mark.parametrize("breakage", [lose, reset, hang, kill])
 @pytest.mark.parametrize("point", [Point.BEFORE_SAVE, Point.AFTER_SAVE])
 @pytest.mark.parametrize("shard", [0, 1])
 async def test_one_effect_and_the_right_answer(
