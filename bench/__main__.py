@@ -12,6 +12,7 @@ COMMANDS = {
     "soak": "minutes of a steady load",
     "compare": "two commits side by side",
     "profile": "what the processes spend their time on",
+    "scale": "a nearly empty suite against one with millions of transactions",
     "count": "instructions of a transfer by stage",
 }
 """Each is a module with `add_arguments(parser)` and `main(options) -> int`."""

@@ -16,6 +16,8 @@ from guilder.wallet.v1 import wallet_service_pb2 as pb
 
 TRANSFERS_AHEAD = 32_000
 """Transfers that are serialized before the clock starts; then the same pairs pay again."""
+MOST_AHEAD = 256_000
+"""Of many wallets as many transfers as wallets, up to here: few pairs would keep to few pages."""
 REPLAYED = "REPLAYED"
 """Told of a transfer that was not made, because its key had come before."""
 _KEY_DIGITS = 8
@@ -32,18 +34,19 @@ class Messages:
 
     def __init__(self, scenario: Scenario, wallets: Sequence[str], shards: int) -> None:
         """Serialize what fits; the transfers of a message are all of one shard."""
-        count = max(shards, TRANSFERS_AHEAD // scenario.per_call)
+        ahead = max(TRANSFERS_AHEAD, min(MOST_AHEAD, len(wallets)))
+        count = max(shards, ahead // scenario.per_call)
         draw = random.Random(scenario.name)  # noqa: S311  # the same pairs each time
         prefix = secrets.token_hex(6)
-        groups = pairs.by_shard(wallets, shards)
+        of_shard = -(-count // shards) * scenario.per_call
+        chosen = [
+            iter(pairs.choose("within", group, shards, of_shard, draw))
+            for group in pairs.by_shard(wallets, shards)
+        ]
         self._request = _request_of(scenario)
         self._numbers = itertools.count(1)
         self._bodies = [
-            self._body(
-                pairs.choose("within", groups[n % shards], shards, scenario.per_call, draw),
-                prefix,
-                draw,
-            )
+            self._body(itertools.islice(chosen[n % shards], scenario.per_call), prefix, draw)
             for n in range(count)
         ]
 

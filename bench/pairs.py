@@ -26,7 +26,14 @@ def choose(
     payers = [wallets[0]] if pairing.startswith("hot") else wallets
     if any(pool in ([], [payer]) for payer in payers for pool in [pools[payer]]):
         raise ValueError(f"{len(wallets)} wallets on {shards} shards give no pair {pairing}")
-    return [(payer, _other(pools[payer], payer, draw)) for payer in draw.choices(payers, k=count)]
+    return [(payer, other(pools[payer], payer, draw)) for payer in draw.choices(payers, k=count)]
+
+
+def other(pool: Sequence[str], payer: str, draw: random.Random) -> str:
+    """Draw a payee from a pool, which has another wallet than the payer."""
+    while (payee := draw.choice(pool)) == payer:
+        pass
+    return payee
 
 
 def by_shard(wallets: Sequence[str], shards: int) -> list[list[str]]:
@@ -63,12 +70,6 @@ def _pools(pairing: Pairing, wallets: Sequence[str], shards: int) -> Mapping[str
     else:
         there = groups
     return {wallet: there[here] for here, group in enumerate(groups) for wallet in group}
-
-
-def _other(pool: Sequence[str], payer: str, draw: random.Random) -> str:
-    while (payee := draw.choice(pool)) == payer:
-        pass
-    return payee
 
 
 def _skewed(wallets: Sequence[str], count: int, draw: random.Random) -> list[Pair]:

@@ -55,24 +55,30 @@ def commits(stack: Stack) -> int:
     )
 
 
-def verified(stack: Stack) -> bool:
-    """Prove the books as an operator does; what does not hold is printed."""
+def verified(stack: Stack, deadline_s: float | None = None) -> bool:
+    """Prove the books as an operator does; what does not hold is printed.
+
+    A deadline, seconds, is that of each proof and of all together; None: the command's own.
+    """
     addresses = {
         f"GUILDER_{name.upper()}_ADDRESS": stack.address(name)
         for name in ("wallet", "ledger", "notify")
     }
     command = [sys.executable, "-m", "guilder.cli", "verify", f"--wait-lag={VERIFY_LAG_S}"]
+    if deadline_s is not None:
+        command.append(f"--deadline={deadline_s}")
+    timeout = VERIFY_DEADLINE_S if deadline_s is None else VERIFY_LAG_S + deadline_s
     try:
         done = subprocess.run(
             command,
             env={**os.environ, **addresses},
             capture_output=True,
             text=True,
-            timeout=VERIFY_DEADLINE_S,
+            timeout=timeout,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        sys.stdout.write(f"guilder verify did not end within {VERIFY_DEADLINE_S} s\n")
+        sys.stdout.write(f"guilder verify did not end within {timeout:.0f} s\n")
         return False
     if done.returncode != 0:
         sys.stdout.write(done.stdout + done.stderr)
