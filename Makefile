@@ -116,6 +116,10 @@ bench-curve: up tools ## Plot latency against offered load, to the knee
 bench-soak: up tools ## Offer a steady load for ten minutes
 	@$(PYTHON) -m bench soak $(BENCH_ARGS)
 
+.PHONY: bench-scale
+bench-scale: up tools ## Measure, fill up to 20 million transactions, measure again (hours)
+	@$(PYTHON) -m bench scale $(BENCH_ARGS)
+
 .PHONY: bench-compare
 bench-compare: setup tools ## Measure the commit BASE and this one side by side
 	@[ -n "$(BASE)" ] || { echo "bench-compare: say BASE=<commit>" >&2; exit 2; }

@@ -20,7 +20,7 @@ QUERY_TIMEOUT_S = 900.0
 IDLE_S = 3_600
 """How long a session may be silent."""
 PAGE_WALLETS = 50_000
-BINLOGS_BYTES = 2 * 2**30
+BINLOGS_BYTES = 2**30
 """Binlogs that a server may keep: they expire by themselves, but only when a file is full."""
 
 _HEAD = "SELECT (SELECT seq FROM head WHERE id=1),(SELECT COUNT(*) FROM intents)"
