@@ -174,11 +174,19 @@ def _measure_empty(
 
 
 def _kept(stack: Stack, there: int) -> Moment | None:
-    """Return what an earlier run measured before its fill, if it was this suite's."""
+    """Return what an earlier run measured before its fill, if it was this suite's.
+
+    Raise `FailedError` when that can't be read.
+    """
     path = stack.settings.run_dir / KEPT
     if not path.exists():
         return None
-    kept = growth.moment_from_json(path.read_text(encoding="utf-8"))
+    try:
+        kept = growth.moment_from_json(path.read_text(encoding="utf-8"))
+    except (KeyError, TypeError, ValueError) as error:
+        # Measured anew, a full suite would pass for an empty one.
+        message = f"{path} is of another version, or broken: delete it to measure anew"
+        raise FailedError(message) from error
     if kept.transactions > there:
         return None
     _tell(

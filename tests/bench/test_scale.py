@@ -229,6 +229,20 @@ def test_calls_that_fail_end_it(suite: Stack, unmade: Sequence[str]) -> None:
         scale.measure(suite, scale.Order([BATCH], 0.2, 1, 1), unmade, 0)
 
 
+@pytest.mark.parametrize("text", ["", "{}", '{"transactions": 0}'])
+def test_what_was_kept_and_can_not_be_read_is_told(suite: Stack, text: str) -> None:
+    """It is not measured anew: the suite may be full by now."""
+    path = suite.settings.run_dir / scale.KEPT
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    order = scale.Order([BATCH], 0.2, 1, 1)
+    try:
+        with pytest.raises(scale.FailedError, match="delete it"):
+            scale.scale(suite, order, Goal(1, 0))
+    finally:
+        path.unlink()
+
+
 def test_a_suite_that_does_not_run_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
