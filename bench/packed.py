@@ -28,7 +28,6 @@ from bench.messages import Messages, batch_id, is_stream, read_reply
 from bench.model import Run
 from bench.scenarios import SCENARIOS, Scenario
 from bench.usage import measured
-from walletkit.scheduling import prefer_throughput
 from walletkit.stack import Stack
 
 CALL_TIMEOUT_S = 20.0
@@ -327,7 +326,6 @@ def main() -> int:
     wallets: list[str] = json.loads(sys.stdin.readline())
     scenario = SCENARIOS[options.scenario]
     messages = Messages(scenario, wallets, options.shards)
-    prefer_throughput()
     gc.freeze()
     gc.disable()  # for some seconds: what was made ahead is large, and nothing here leaves cycles
     order = Order(scenario, options.concurrency, options.seconds, options.offered)

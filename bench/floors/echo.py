@@ -44,7 +44,6 @@ from walletkit.ids import format_id, new_id
 from walletkit.rpc.server import GC_THRESHOLDS, OPTIONS
 from walletkit.rpc.symbols import MethodPool
 from walletkit.rpc.times import timestamp
-from walletkit.scheduling import prefer_throughput
 from walletkit.stack import Stack, StackError
 
 CURRENCY = "EUR"
@@ -195,7 +194,6 @@ def main() -> int:
     serving = commands.add_parser("serve", help="answer until a signal says stop")
     serving.add_argument("--port", type=int, default=0, help="0 chooses a free one")
     options = parser.parse_args()
-    prefer_throughput()
     uvloop.run(serve(options.port))
     return 0
 

@@ -6,7 +6,6 @@ import uvloop
 
 from ledger.settings import Settings, load
 from ledger.store import bootstrap
-from walletkit import scheduling
 from walletkit.command import choose
 from walletkit.sql.session import UnsafeServerError
 from walletkit.telemetry import log
@@ -21,7 +20,6 @@ def main() -> None:
     """Run one command; exit with 2 when the environment is not right."""
     command, settings = choose("ledger", __doc__, COMMANDS, load)
     log.setup(settings.log_level, "ledger")
-    scheduling.prefer_throughput()
     _run(command, settings)
 
 

@@ -4,7 +4,6 @@ import uvloop
 
 from notify.settings import Settings, load
 from notify.store import bootstrap
-from walletkit import scheduling
 from walletkit.command import choose
 from walletkit.telemetry import log
 
@@ -18,7 +17,6 @@ def main() -> None:
     """Run one command; exit with 2 when the environment is not right."""
     command, settings = choose("notify", __doc__, COMMANDS, load)
     log.setup(settings.log_level, "notify")
-    scheduling.prefer_throughput()
     _run(command, settings)
 
 

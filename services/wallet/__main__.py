@@ -6,7 +6,6 @@ import uvloop
 
 from wallet.settings import Settings, load
 from wallet.store import bootstrap
-from walletkit import scheduling
 from walletkit.command import choose
 from walletkit.rpc.workers import run_workers
 from walletkit.telemetry import log
@@ -22,7 +21,6 @@ def main() -> None:
     """Run one command; exit with 2 when the environment is not right."""
     command, settings = choose("wallet", __doc__, COMMANDS, load)
     log.setup(settings.log_level, "wallet-relay" if command == "relay" else "wallet")
-    scheduling.prefer_throughput()
     _run(command, settings)
 
 

@@ -34,7 +34,7 @@ async def hang() -> None:
 
 
 async def kill() -> None:
-    """Break as a statement does that is killed; in a block that may be told after its commit."""
+    """Break as a statement does that is killed, which may be the COMMIT."""
     raise OperationalError(KILLED, "Query execution was interrupted")
 
 

@@ -107,7 +107,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     packets: list[str] = []
 
     async def noted(connection: asyncmy.Connection, sql: str) -> list[Rows]:
-        packets.append(sql.removeprefix("BEGIN NOT ATOMIC ").removesuffix("; END"))
+        packets.append(sql)
         return await run_packet(connection, sql)
 
     monkeypatch.setattr(loading, "run_packet", noted)

@@ -23,9 +23,6 @@ IDLE_TIMEOUT_S = 60
 The server drops one that is silent for longer. Loops ping well within it.
 """
 
-MAX_BLOCK_CHARS = 128 * 1024
-"""The largest packet that is sent as one block: beyond it, statements one by one cost less."""
-
 DUPLICATE_KEY = 1062
 LOCK_WAIT_TIMEOUT = 1205
 DEADLOCK = 1213
@@ -112,19 +109,6 @@ async def run_packet(connection: asyncmy.Connection, sql: str) -> list[Rows]:
                 return results
 
 
-def as_block(connection: asyncmy.Connection, packet: str) -> str:
-    """Write a packet so that the server answers it as a whole, where it can do that.
-
-    A server answers each statement of a packet by itself, and wakes the client for each: for small
-    batches that is a third of the driver's work. MariaDB runs a block instead, as if it were a
-    procedure. The first error ends it, as it ends a packet; but a statement that is ended from
-    outside (KILL QUERY) while it commits may be reported after its commit.
-    """
-    if len(packet) <= MAX_BLOCK_CHARS and "MariaDB" in connection.get_server_info():
-        return f"BEGIN NOT ATOMIC {packet}; END"
-    return packet
-
-
 def error_number(error: BaseException) -> int:
     """Return the server's or client's error number, or 0."""
     if isinstance(error, MySQLError) and error.args and isinstance(error.args[0], int):
@@ -171,11 +155,7 @@ async def _prepare(connection: asyncmy.Connection) -> None:
         # At its default of 1000 a long IN list becomes a join, which locks in list order and
         # deadlocks.
         settings.append("in_predicate_conversion_threshold=0")
-        # It would bound a block as a whole, waits for locks included; our deadlines bound packets.
-        settings.append("max_statement_time=0")
     await run_packet(connection, "; ".join(f"SET {setting}" for setting in settings))
-    # A proxy may say another version than the server has behind it: better refused here.
-    await run_packet(connection, as_block(connection, "DO 0"))
     isolation = "@@tx_isolation" if "MariaDB" in version else "@@transaction_isolation"
     checks = f"SELECT {isolation}, @@sql_mode, @@innodb_lock_wait_timeout, @@max_allowed_packet"
     ((level, mode, lock_wait, packet_bytes),) = (await run_packet(connection, checks))[0]

@@ -31,12 +31,7 @@ They only shrink what is open.
 BUSY_BATCH = 2
 """A batch of at least so many commands means load: the next one waits for company."""
 SLICE_S = 0.003
-"""How long a batch waits for company before it looks whether any came."""
-BUSY_ARRIVALS = 4
-"""A wait that brought at least so many commands is followed by another, until the window is over.
-
-What a batch costs whatever its size is worth about ten commands' own cost, to both sides together.
-"""
+"""A wait for company goes on while each slice of it brings some, until the window is over."""
 PARK_S = 0.25
 IDLE_PING_S = 15.0
 PROBE_S = 0.3
@@ -234,16 +229,14 @@ class ShardLoop:
     async def _wait_for_company(self) -> None:
         """Let the batch grow while commands keep coming; callers who wait for us send no more."""
         give_up = time.monotonic() + self._window_s
-        came = BUSY_ARRIVALS
-        while (
-            came >= BUSY_ARRIVALS and len(self._queue) < MAX_BATCH and self._bytes < MAX_BATCH_BYTES
-        ):
+        came = True
+        while came and len(self._queue) < MAX_BATCH and self._bytes < MAX_BATCH_BYTES:
             wait_s = min(SLICE_S, give_up - time.monotonic())
             if wait_s <= 0:
                 return
             waiting = len(self._queue)
             await asyncio.sleep(wait_s)
-            came = len(self._queue) - waiting
+            came = len(self._queue) > waiting
 
     async def _wait_for_commands(self) -> bool:
         self._arrived.clear()

@@ -84,8 +84,7 @@ def classify(error: BaseException) -> Fault:
 def in_doubt(error: BaseException) -> bool:
     """Tell whether a batch that was being saved may be committed: no server said otherwise.
 
-    One that ends a statement from outside may come too late: the block has committed, and then
-    tells of the kill (MariaDB, six of 3,000 random kills).
+    A statement that is ended from outside counts as well: it may be the COMMIT.
     """
     if not isinstance(error, MySQLError) or error_number(error) in _STATEMENT_ENDED:
         return True

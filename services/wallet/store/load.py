@@ -34,7 +34,7 @@ from wallet.domain.outcome import Hold, WalletFacts
 from wallet.store.needs import ReadSet
 from walletkit.clock import to_us
 from walletkit.sql.literals import ascii_text, ascii_texts, id_list, literal
-from walletkit.sql.session import Rows, as_block, run_packet
+from walletkit.sql.session import Rows, run_packet
 
 PACKET_TIMEOUT_S = 8
 """Longest wait for a packet.
@@ -71,8 +71,7 @@ async def load(
         if needs.whole_accounts:
             await _find_wallets(connection, needs, lock=lock)
         statements = _statements(needs, lock=lock)
-        packet = as_block(connection, "; ".join(statements.values()))
-        results = await run_packet(connection, packet)
+        results = await run_packet(connection, "; ".join(statements.values()))
         found = dict(zip(statements, results, strict=True))
         ((now, clock_us, seq, *owner),) = found["clock"]
         if owner != [shard, epoch]:

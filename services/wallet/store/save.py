@@ -29,7 +29,7 @@ from wallet.store.rows import (
 )
 from walletkit.clock import DAY_US
 from walletkit.sql.literals import literal, row, rows
-from walletkit.sql.session import as_block, run_packet
+from walletkit.sql.session import run_packet
 
 _TRANSACTION = (
     "tx_id,slot,type,state,source,destination,currency,amount,created_at,reference,opaque"
@@ -69,7 +69,7 @@ async def save(connection: asyncmy.Connection, epoch: int, batch: Batch) -> int:
     After an error of the connection nobody knows whether it was committed: run the same batch
     again.
     """
-    packet = as_block(connection, save_packet(epoch, batch))
+    packet = save_packet(epoch, batch)
     async with asyncio.timeout(PACKET_TIMEOUT_S):
         results = await run_packet(connection, packet)
     ((seq,),) = results[-1]
