@@ -1,8 +1,8 @@
 """Answer many reads of single rows by few SELECTs. No SQL here: how a set is read is given.
 
-Nothing waits for company: a lone read goes at once. Who comes while SELECTs are under way is
-answered by the next one, never by one that was sent before he came. So a read sees every change
-whose reply came before it began.
+A lone read goes at once; after a SELECT that answered several the next one waits a moment for more.
+Who comes while SELECTs are under way is answered by the next one, never by one that was sent before
+he came. So a read sees every change whose reply came before it began.
 """
 
 import asyncio
@@ -16,6 +16,10 @@ MAX_IDS = 500
 """Most reads that one SELECT answers."""
 MAX_UNDER_WAY = 2
 """SELECTs of one kind at once: while one waits for a row from the disk the other goes on."""
+BUSY_READS = 2
+"""A SELECT of at least so many reads means load: the next one waits for company."""
+COMPANY_S = 0.004
+"""How long: a SELECT costs as much as ten more rows of it, and quick ones follow each other."""
 MAX_WAITING = 10_000
 """Reads of one kind that may wait for their SELECT; beyond it they are refused."""
 MAX_WAIT_S = 2.0
@@ -38,6 +42,7 @@ class Collector(Generic[Found]):
         """Who waits, in order, with the id and until when."""
         self._under_way: set[asyncio.Task[None]] = set()
         self._watch: asyncio.TimerHandle | None = None
+        self._last_size = 0
 
     async def get(self, id_: bytes) -> Found | None:
         """Return what there is of an id now, or None.
@@ -68,6 +73,8 @@ class Collector(Generic[Found]):
             self._watch = loop.call_later(MAX_WAIT_S, self._shed, loop)
 
     async def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._last_size >= BUSY_READS:
+            await asyncio.sleep(COMPANY_S)
         callers = self._take()
         if self._waiting:
             self._begin(loop)
@@ -82,7 +89,9 @@ class Collector(Generic[Found]):
     def _take(self) -> "_Callers[Found]":
         """Take those who have waited longest, by id."""
         callers: _Callers[Found] = {}
-        for future, (id_, _) in list(islice(self._waiting.items(), MAX_IDS)):
+        taken = list(islice(self._waiting.items(), MAX_IDS))
+        self._last_size = len(taken)
+        for future, (id_, _) in taken:
             del self._waiting[future]
             if not future.done():
                 callers.setdefault(id_, []).append(future)
