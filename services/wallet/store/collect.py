@@ -1,6 +1,9 @@
 """Answer many reads of single rows by few SELECTs. No SQL here: how a set is read is given.
 
-A lone read goes at once; after a SELECT that answered several the next one waits a moment for more.
+A lone read goes at once; after a SELECT that answered several the next one waits a moment for more,
+and so does one of many, to see whether more would come: a busy process lets its callers in one by
+one, so that they would never be found together.
+
 Who comes while SELECTs are under way is answered by the next one, never by one that was sent before
 he came. So a read sees every change whose reply came before it began.
 """
@@ -20,6 +23,8 @@ BUSY_READS = 2
 """A SELECT of at least so many reads means load: the next one waits for company."""
 COMPANY_S = 0.004
 """How long: a SELECT costs as much as ten more rows of it, and quick ones follow each other."""
+PROBE_EVERY = 50
+"""One SELECT of so many waits for company though none was seen before."""
 MAX_WAITING = 10_000
 """Reads of one kind that may wait for their SELECT; beyond it they are refused."""
 MAX_WAIT_S = 2.0
@@ -43,6 +48,8 @@ class Collector(Generic[Found]):
         self._under_way: set[asyncio.Task[None]] = set()
         self._watch: asyncio.TimerHandle | None = None
         self._last_size = 0
+        self._alone = 0
+        """SELECTs since one last waited for company."""
 
     async def get(self, id_: bytes) -> Found | None:
         """Return what there is of an id now, or None.
@@ -73,7 +80,9 @@ class Collector(Generic[Found]):
             self._watch = loop.call_later(MAX_WAIT_S, self._shed, loop)
 
     async def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._last_size >= BUSY_READS:
+        self._alone += 1
+        if self._last_size >= BUSY_READS or self._alone >= PROBE_EVERY:
+            self._alone = 0
             await asyncio.sleep(COMPANY_S)
         callers = self._take()
         if self._waiting:
