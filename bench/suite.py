@@ -32,6 +32,7 @@ _VARIABLES = (
 
 def settings(stack: Stack) -> dict[str, str]:
     """Return what databases and services run with, as they themselves say."""
+    tools = GHZ.parent / ".versions"
     listed = ",".join(f"@@{name}" for name in _VARIABLES)
     values = stack.execute("shard-0", f"SELECT {listed}").strip().split("\t")
     with redis.Redis.from_url(stack.redis_url) as client:
@@ -39,7 +40,7 @@ def settings(stack: Stack) -> dict[str, str]:
     return {
         **{f"mariadb.{name}": value for name, value in zip(_VARIABLES, values, strict=True)},
         "redis.version": redis_version,
-        "ghz.version": (GHZ.parent / ".versions").read_text(encoding="ascii").strip(),
+        "ghz.version": tools.read_text(encoding="ascii").strip() if tools.exists() else "none",
         **dict(_decided(stack)),
         "shards": str(len(stack.settings.shard_ports)),
         "commits before": str(commits(stack)),

@@ -151,9 +151,12 @@ async def test_full_binlogs_are_deleted(suite: Stack) -> None:
         before = await found.binlog_bytes()
         await found.trim_binlogs(2**40)
         assert await found.binlog_bytes() >= before
-        await found.trim_binlogs(0)
+        # The server keeps a file for a moment, until the engine has what it says.
+        async with asyncio.timeout(10):
+            while len(suite.execute("shard-0", "SHOW BINARY LOGS").splitlines()) > 1:
+                await found.trim_binlogs(0)
+                await asyncio.sleep(0.1)
         assert await found.binlog_bytes() < before
-    assert len(suite.execute("shard-0", "SHOW BINARY LOGS").splitlines()) == 1
 
 
 async def test_every_table_has_a_size(suite: Stack) -> None:
