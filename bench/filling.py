@@ -227,18 +227,20 @@ class Filler:
         if progress.done >= progress.goal:
             return
         self._check_disk()
+        made = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            watching = group.create_task(self._watch(progress))
+            group.create_task(self._watch(progress, made))
             working = [group.create_task(worker()) for _ in range(side_by_side)]
             await asyncio.wait(working)
-            watching.cancel()
+            # Told, not cancelled: a session whose answer nobody takes is of no use any more.
+            made.set()
         self._may_go.set()
         await self._say(progress, await self._storage.behind())
 
-    async def _watch(self, progress: Progress) -> None:
+    async def _watch(self, progress: Progress, made: asyncio.Event) -> None:
         """Look each second; let the work wait for the ledger, and end it for the disk."""
         told = trimmed = waited_since = time.monotonic()
-        while True:
+        while not made.is_set():
             behind = await self._storage.behind()
             self._check_disk()
             now = time.monotonic()
@@ -260,7 +262,9 @@ class Filler:
             if now - told > _TELL_S:
                 await self._say(progress, behind)
                 told = now
-            await asyncio.sleep(_LOOK_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await made.wait()
 
     async def _begin(self, step: str, done: int, goal: int) -> Progress:
         return Progress.of(step, done, goal, await self._room())
