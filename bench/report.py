@@ -214,3 +214,9 @@ def _number(value: float) -> str:
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def tell(line: str) -> None:
+    """Show a line at once, whoever reads."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

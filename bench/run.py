@@ -18,7 +18,7 @@ from bench.floors import echo, sql
 from bench.ghz import GhzError
 from bench.model import Results, Run, to_json
 from bench.plan import Scope, Step, steps
-from bench.scenarios import SCENARIOS
+from bench.scenarios import SCENARIOS, named
 from guilder.client import GuilderError
 from walletkit.stack import Stack, StackError, StackSettings
 
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what can be chosen."""
     parser.add_argument("--quick", action="store_true", help="one short round, c=128 alone")
     parser.add_argument(
-        "--scenarios", type=_names, default=list(SCENARIOS.values()), help=", ".join(SCENARIOS)
+        "--scenarios", type=named, default=list(SCENARIOS.values()), help=", ".join(SCENARIOS)
     )
     parser.add_argument("--concurrency", type=_numbers, help="callers, such as 1,128")
     parser.add_argument("--streams", type=_numbers, help="callers of batches, such as 1,4")
@@ -106,7 +106,7 @@ def run(
             else:
                 (results.runs if step.kind == "scenario" else results.floors).append(made)
                 failures += report.failed_calls(made)
-                _tell(report.line(made))
+                report.tell(report.line(made))
             if step.last:
                 results.verified[step.name] = suite.verified(stack)
                 if not results.verified[step.name]:
@@ -123,7 +123,7 @@ def _attempt(
         return _measure(stack, step, accounts, folder, seconds)
     except FAILURES as error:
         what = f"{step.kind} {step.name} at {step.concurrency}, round {step.round}: {error}"
-        _tell(what)
+        report.tell(what)
         return what
 
 
@@ -166,18 +166,6 @@ def _out(stack: Stack, results: Results, *, quick: bool) -> Path:
         return stack.settings.run_dir / "bench" / f"{name}-quick.json"
     weak = "" if results.settings["mariadb.log_bin"] == "1" else "-binlog-off"
     return suite.ROOT / "bench/results" / f"{name}{weak}.json"
-
-
-def _tell(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def _names(text: str) -> list[object]:
-    wanted = text.split(",")
-    if unknown := [name for name in wanted if name not in SCENARIOS]:
-        raise argparse.ArgumentTypeError(f"there is no scenario {', '.join(unknown)}")
-    return [SCENARIOS[name] for name in wanted]
 
 
 def _numbers(text: str) -> list[int]:

@@ -26,7 +26,7 @@ from bench.filling import Goal
 from bench.growth import Cost, Growth, Moment
 from bench.model import Results, Run
 from bench.run import FAILURES
-from bench.scenarios import SCENARIOS, Scenario
+from bench.scenarios import SCENARIOS, Scenario, named
 from bench.sending import FillError
 from bench.storage import disk_busy_seconds, opened
 from walletkit.stack import Stack, StackSettings
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wallets", type=int, default=WALLETS)
     parser.add_argument("--transactions", type=int, default=TRANSACTIONS)
     parser.add_argument(
-        "--scenarios", type=_scenarios, default=[SCENARIOS[name] for name in NAMES], metavar="NAMES"
+        "--scenarios", type=named, default=[SCENARIOS[name] for name in NAMES], metavar="NAMES"
     )
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each run")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
@@ -85,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Fill and measure the suite that the environment describes."""
     if options.show:
-        _tell(growth.tables(growth.from_json(options.show.read_text(encoding="utf-8"))))
+        report.tell(growth.tables(growth.from_json(options.show.read_text(encoding="utf-8"))))
         return 0
     stack = _suite()
     if missing := [name for name in stack.services if not stack.is_running(name)]:
@@ -99,15 +99,15 @@ def main(options: argparse.Namespace) -> int:
         sys.stderr.write(f"FAILED: {error}\n")
         return 1
     if options.verify_minutes:
-        _tell("verifying the books")
+        report.tell("verifying the books")
         found = replace(found, verified=suite.verified(stack, options.verify_minutes * 60))
     out = options.out or _out(found)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(growth.to_json(found), encoding="utf-8")
-    _tell(f"\n{growth.tables(found)}\n\nwritten to {out}")
+    report.tell(f"\n{growth.tables(found)}\n\nwritten to {out}")
     below = growth.broken(found, options.least_ratio)
     for one in below:
-        _tell(f"BROKEN: {one}")
+        report.tell(f"BROKEN: {one}")
     return 1 if below or found.verified is False else 0
 
 
@@ -150,7 +150,7 @@ def measure(stack: Stack, order: Order, accounts: Sequence[str], there: int) -> 
                 run, cost = _measure(stack, order, scenario, accounts, Path(folder), round_)
                 results.runs.append(run)
                 costs.append(cost)
-                _tell(report.line(run))
+                report.tell(report.line(run))
                 if failures := report.failed_calls(run):
                     raise FailedError("; ".join(failures))
     return Moment(there, len(accounts), results, costs)
@@ -165,7 +165,7 @@ def _measure_empty(
         # Pages as full as those that the filled suite will have.
         entries = 2 * goal.transactions // max(goal.wallets, 1)
         wallets.fill(stack, accounts, min(entries, 2 * calls.PAGE_ENTRIES))
-    _tell(f"measured as it is, with {there:,} transactions:")
+    report.tell(f"measured as it is, with {there:,} transactions:")
     empty = measure(stack, order, accounts, there)
     path = stack.settings.run_dir / KEPT
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,7 +189,7 @@ def _kept(stack: Stack, there: int) -> Moment | None:
         raise FailedError(message) from error
     if kept.transactions > there:
         return None
-    _tell(
+    report.tell(
         f"what was measured with {kept.transactions:,} transactions is taken from {path};"
         " delete it to measure anew"
     )
@@ -278,15 +278,3 @@ def _suite() -> Stack:
 def _out(found: Growth) -> Path:
     results = found.full.results
     return suite.ROOT / "bench/results" / f"{results.date[:10]}-{results.commit}-scale.json"
-
-
-def _tell(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
-
-
-def _scenarios(text: str) -> list[Scenario]:
-    names = text.split(",")
-    if unknown := [name for name in names if name not in SCENARIOS]:
-        raise argparse.ArgumentTypeError(f"there is no scenario {', '.join(unknown)}")
-    return [SCENARIOS[name] for name in names]

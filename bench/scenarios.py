@@ -3,6 +3,7 @@
 A shard is what a fresh suite makes of a wallet's slot: equal ranges of slots, in order.
 """
 
+import argparse
 from dataclasses import dataclass
 from typing import Literal
 
@@ -133,3 +134,11 @@ def shard_of(wallet_id: str, shards: int) -> int:
     """Return the shard of a wallet, of as many as a fresh suite has."""
     slot = slot_of(parse_id(wallet_id))
     return next(n for n in range(shards) if slot < SLOTS * (n + 1) // shards)
+
+
+def named(text: str) -> list[Scenario]:
+    """Read names as an argument has them, `within,hot`. Raise ``ArgumentTypeError`` for others."""
+    names = text.split(",")
+    if unknown := [name for name in names if name not in SCENARIOS]:
+        raise argparse.ArgumentTypeError(f"there is no scenario {', '.join(unknown)}")
+    return [SCENARIOS[name] for name in names]

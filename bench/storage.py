@@ -5,14 +5,15 @@ Reads only, but for ANALYZE, which renews the sizes, and for binlogs that nothin
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import asyncmy
 
+from bench.sessions import ask, sessions
 from walletkit.ids import format_id
-from walletkit.sql.session import Rows, open_session, run_packet
+from walletkit.sql.session import Rows
 from walletkit.stack import Stack
 
 QUERY_TIMEOUT_S = 900.0
@@ -132,26 +133,17 @@ class Storage:
         for session in (*self._shards, self._books):
             if sum(await _binlogs(session)) > most_bytes:
                 newest = (await _ask(session, "SHOW BINARY LOGS"))[-1][0]
-                await _run(session, f"PURGE BINARY LOGS TO '{newest}'")
+                await _ask(session, f"PURGE BINARY LOGS TO '{newest}'")
 
 
 @asynccontextmanager
 async def opened(stack: Stack) -> AsyncIterator[Storage]:
     """Open a session on each database of a suite, for as long as the block lasts."""
-    async with AsyncExitStack() as closing:
-
-        async def session(url: str) -> asyncmy.Connection:
-            made = await open_session(url, autocommit=True, durable=False)
-            closing.callback(made.close)
+    async with sessions(stack) as (shards, books):
+        for session in (*shards, books):
             # One waits while another counts.
-            await _run(made, f"SET wait_timeout={IDLE_S}")
-            return made
-
-        shards = [
-            await session(stack.shard_url(n, f"wallet_{n}"))
-            for n in range(len(stack.settings.shard_ports))
-        ]
-        yield Storage(stack, shards, await session(stack.books_url("ledger")))
+            await _ask(session, f"SET wait_timeout={IDLE_S}")
+        yield Storage(stack, shards, books)
 
 
 def disk_busy_seconds(folder: Path) -> float | None:
@@ -172,9 +164,4 @@ async def _binlogs(session: asyncmy.Connection) -> list[int]:
 
 
 async def _ask(connection: asyncmy.Connection, sql: str) -> Rows:
-    return (await _run(connection, sql))[0]
-
-
-async def _run(connection: asyncmy.Connection, sql: str) -> list[Rows]:
-    async with asyncio.timeout(QUERY_TIMEOUT_S):
-        return await run_packet(connection, sql)
+    return await ask(connection, sql, QUERY_TIMEOUT_S)

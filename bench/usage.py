@@ -7,7 +7,7 @@ made only the ledger's position is looked at, a few times a second.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncmy
@@ -15,7 +15,8 @@ import asyncmy
 from bench.load import Load, percentile
 from bench.machine import tree_cpu_seconds
 from bench.model import Run
-from walletkit.sql.session import Rows, open_session, run_packet
+from bench.sessions import ask, sessions
+from walletkit.sql.session import Rows
 from walletkit.stack import Stack
 
 LAG_LIMIT_S = 300.0
@@ -177,18 +178,8 @@ class Databases:
 @asynccontextmanager
 async def databases(stack: Stack) -> AsyncIterator[Databases]:
     """Open a session on each database of a suite, for as long as the block lasts."""
-    async with AsyncExitStack() as closing:
-
-        async def session(url: str) -> asyncmy.Connection:
-            opened = await open_session(url, autocommit=True, durable=False)
-            closing.callback(opened.close)
-            return opened
-
-        shards = [
-            await session(stack.shard_url(n, f"wallet_{n}"))
-            for n in range(len(stack.settings.shard_ports))
-        ]
-        yield Databases(stack, shards, await session(stack.books_url("ledger")))
+    async with sessions(stack) as (shards, books):
+        yield Databases(stack, shards, books)
 
 
 async def _measure(stack: Stack, work: Callable[[], Load]) -> tuple[Load, Usage, float]:
@@ -218,8 +209,7 @@ async def _measure(stack: Stack, work: Callable[[], Load]) -> tuple[Load, Usage,
 
 
 async def _ask(connection: asyncmy.Connection, sql: str) -> Rows:
-    async with asyncio.timeout(QUERY_TIMEOUT_S):
-        return (await run_packet(connection, sql))[0]
+    return await ask(connection, sql, QUERY_TIMEOUT_S)
 
 
 def _ms(load: Load, percent: float) -> float:
