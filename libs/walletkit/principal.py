@@ -1,0 +1,51 @@
+"""Say on whose behalf a call is made, and which roles that gives. Pure.
+
+The principal of the call that is being served is a context variable: each call has a task, and so
+a context, of its own. Without credentials, which only a service that trusts its callers accepts,
+it is ``TRUSTED``.
+"""
+
+from contextvars import ContextVar
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Role(StrEnum):
+    """What a caller may be; one credential can have several."""
+
+    CUSTOMER = "customer"
+    """Reaches the wallets of one account: its own."""
+    SERVICE = "service"
+    """A machine of the company's that moves money on behalf of customers."""
+    OPERATOR = "operator"
+    """A person who runs the business: freezes, reverses, sets limits."""
+    AUDITOR = "auditor"
+    """Reads everything, and changes nothing."""
+    ADMIN = "admin"
+    """Gives out credentials, and may do all that the others may."""
+
+
+class Principal(NamedTuple):
+    """Who calls, as its credential says."""
+
+    client_id: str
+    """The credential's id: the scope of its idempotency keys. Empty for a trusted caller."""
+    roles: frozenset[Role]
+    account_id: str = ""
+    """The one account whose wallets it reaches; empty where its roles reach all."""
+
+
+TRUSTED = Principal("", frozenset(Role))
+"""A caller without credentials, of a service that trusts its callers."""
+
+_current: ContextVar[Principal] = ContextVar("principal", default=TRUSTED)
+
+
+def current() -> Principal:
+    """Return the principal of the call that is being served."""
+    return _current.get()
+
+
+def become(principal: Principal) -> None:
+    """Serve the rest of this task, and what it starts, on behalf of a principal."""
+    _current.set(principal)
