@@ -33,8 +33,10 @@ KEY_HASH_BYTES = 16
 
 def key_hash(client: bytes, scope: bytes, key: str) -> bytes:
     """Return 16 bytes of SHA-256 over client, scope and key, each with its length before it."""
-    parts = (client, scope, key.encode())
-    return hashlib.sha256(_join(parts)).digest()[:KEY_HASH_BYTES]
+    named, length = key.encode(), _LENGTH.pack
+    # ``_join``, written out: every request has a key.
+    parts = (length(len(client)), client, length(len(scope)), scope, length(len(named)), named)
+    return hashlib.sha256(b"".join(parts)).digest()[:KEY_HASH_BYTES]
 
 
 def part_key_hash(batch_key_hash: bytes, index: int) -> bytes:
