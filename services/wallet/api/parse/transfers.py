@@ -44,13 +44,19 @@ def _movement(
     form: Form,
 ) -> TransferCommand:
     key = form.key(request.idempotency_key)
-    amount = form.read(fields.amount_minor, request.amount)
-    currency = form.currency("amount.currency_code", request.amount.currency_code)
-    reference = form.read(fields.reference, request.reference)
+    # Each look at a message costs as much as a call, and so does a check of what is not there.
+    money = request.amount
+    amount = form.read(fields.amount_minor, money)
+    currency = form.currency("amount.currency_code", money.currency_code)
+    reference = opaque = b""
+    if text := request.reference:
+        reference = form.read(fields.reference, text)
     effective_us = 0
     if request.HasField("effective_time"):
         effective_us = form.read(fields.effective_time, request.effective_time)
-    opaque = form.read(fields.opaque, request.description, request.metadata, effective_us)
+    description, metadata = request.description, request.metadata
+    if description or metadata or effective_us:
+        opaque = form.read(fields.opaque, description, metadata, effective_us)
     expected = ANY_VERSION
     if request.HasField("expected_version"):
         expected = form.read(fields.version, request.expected_version)
