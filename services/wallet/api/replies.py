@@ -48,14 +48,13 @@ def transfer(posted: Posted, made: Made) -> pb.TransferResponse:
 
 def fill_transfer(reply: pb.TransferResponse, posted: Posted, made: Made) -> None:
     """Write the reply to a transfer in its place: in a batch that spares a copy of it."""
-    render.fill_posted(reply.transaction, posted)
-    command = posted.command
-    if posted.source_after is not None:
-        source, after = reply.source_balance, posted.source_after
-        render.fill_balance(source, command.source, command.currency, after)
-    if posted.destination_after is not None:
-        destination, after = reply.destination_balance, posted.destination_after
-        render.fill_balance(destination, command.destination, command.currency, after)
+    source, destination = render.fill_posted(reply.transaction, posted)
+    currency = posted.command.currency
+    exponent = exponent_of(currency)
+    if (after := posted.source_after) is not None:
+        render.fill_balance(reply.source_balance, source, currency, exponent, after)
+    if (after := posted.destination_after) is not None:
+        render.fill_balance(reply.destination_balance, destination, currency, exponent, after)
     if posted.replayed:
         reply.replayed = True
     if made is not None:
