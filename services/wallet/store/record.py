@@ -77,8 +77,8 @@ def _fill_intent(message: pb.Intent, intent: Intent) -> None:
 def _fill_transaction(message: pb.Transaction, new: NewTransaction) -> None:
     command = new.command
     message.transaction_id = command.ref
-    message.type = command.type.value  # type: ignore[assignment]  # same numbers, by design
-    message.state = new.state.value  # type: ignore[assignment]
+    message.type = command.type  # type: ignore[assignment]  # same numbers, by design
+    message.state = new.state  # type: ignore[assignment]
     message.source = new.source
     message.destination = new.destination
     for posting in new.postings:
@@ -99,7 +99,7 @@ def _fill_transaction(message: pb.Transaction, new: NewTransaction) -> None:
 def _fill_leg(message: pb.LandedLeg, leg: NewLeg) -> None:
     message.transaction_id = leg.intent.tx_id
     message.leg = leg.intent.leg
-    message.result = leg.result.value  # type: ignore[assignment]
+    message.result = leg.result  # type: ignore[assignment]
     for posting in leg.postings:
         _fill_posting(message.postings.add(), posting)
     if leg.returned is not None:
