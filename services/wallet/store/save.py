@@ -18,14 +18,17 @@ from wallet.store.load import PACKET_TIMEOUT_S
 from wallet.store.record import encode_record
 from wallet.store.rows import (
     Values,
+    balance_selects,
     created_at,
     created_rows,
     hold_row,
-    inbox_row,
-    intent_row,
+    idem_rows,
+    inbox_rows,
+    intent_rows,
     limits_row,
     line_rows,
-    transaction_row,
+    outcome_rows,
+    transaction_rows,
 )
 from walletkit.clock import DAY_US
 from walletkit.sql.literals import literal, row, rows
@@ -96,20 +99,15 @@ def _inserts(batch: Batch) -> Iterable[str]:
     now = created_at(batch.now_us)
     day = batch.now_us // DAY_US
     opened = list(_opened(changes))
+    written = {
+        "transactions": transaction_rows(changes, now),
+        "idem": idem_rows(changes, day),
+        "outcomes": outcome_rows(changes),
+        "intents": intent_rows([one for one in opened if _is_plain(one)], full=False),
+        "intents in full": intent_rows([one for one in opened if not _is_plain(one)], full=True),
+        "inbox": inbox_rows(changes.legs),
+    }
     tables: dict[str, list[Values]] = {
-        "transactions": [transaction_row(new, now) for new in changes.transactions],
-        "idem": [(c.key_hash, day, c.slot, c.ref) for c, _ in changes.keys],
-        "outcomes": [
-            (command.ref, command.slot, command.fingerprint, outcome)
-            for command, outcome in changes.keys
-        ],
-        "intents": [intent_row(intent) for intent in opened if _is_plain(intent)],
-        "intents in full": [
-            (*intent_row(intent), intent.legs, intent.effective_us)
-            for intent in opened
-            if not _is_plain(intent)
-        ],
-        "inbox": [inbox_row(leg) for leg in changes.legs],
         "links": [
             (new.command.ref, new.command.slot, new.command.parent, new.command.family)
             for new in changes.transactions
@@ -120,11 +118,11 @@ def _inserts(batch: Batch) -> Iterable[str]:
         "assets": [(new.currency.encode(), new.exponent, new.slot) for new in changes.assets],
     }
     tables.update(created_rows(batch, now))
+    for table, values in tables.items():
+        written[table] = [row(one) for one in sorted(values)]
     for table, into in _INSERTS.items():
-        values = tables[table]
-        if values:
-            values.sort()
-            yield f"INSERT INTO {into} VALUES {rows(values)}"
+        if listed := written[table]:
+            yield f"INSERT INTO {into} VALUES {','.join(listed)}"
 
 
 def _opened(changes: Changes) -> Iterable[Intent]:
@@ -162,12 +160,9 @@ def _balance_updates(changes: Changes) -> Iterable[str]:
         yield _settings_update({w: touched[w] for w in changes.settings})
         touched = {w: b for w, b in touched.items() if w not in changes.settings}
     if touched:
-        table = sorted(
-            (wallet_id, b.posted, b.held, int(b.status), b.version)
-            for wallet_id, b in touched.items()
-        )
+        selects = " UNION ALL ".join(balance_selects(touched))
         yield (
-            f"UPDATE ({_union(('a', 'p', 'h', 's', 'v'), table)}) j STRAIGHT_JOIN balances w"
+            f"UPDATE ({selects}) j STRAIGHT_JOIN balances w"
             " FORCE INDEX(PRIMARY) ON j.a=w.wallet_id"
             " SET w.posted=j.p,w.held=j.h,w.status=j.s,w.version=j.v"
         )
