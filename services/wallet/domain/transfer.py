@@ -56,13 +56,19 @@ def _check(
     refusal = None
     if source is not None and (source.status != _ACTIVE or source.flags):
         refusal = check_state(command.source, source, debit=True)
-    if refusal is None and destination is not None:
+    if (
+        refusal is None
+        and destination is not None
+        and (destination.status != _ACTIVE or destination.flags)
+    ):
         refusal = check_state(command.destination, destination, debit=False)
     if refusal is not None:
         return refusal
-    for wallet_id, wallet in ((command.source, source), (command.destination, destination)):
-        if wallet is not None and wallet.currency != command.currency:
-            return check_currency(wallet_id, wallet.currency, command.currency)
+    currency = command.currency
+    if source is not None and source.currency != currency:
+        return check_currency(command.source, source.currency, currency)
+    if destination is not None and destination.currency != currency:
+        return check_currency(command.destination, destination.currency, currency)
     if command.expected_version != ANY_VERSION:
         refusal = _check_version(command, source, destination)
         if refusal is not None:

@@ -80,11 +80,12 @@ def _side(needs: ReadSet, wallet_id: bytes, local_slots: Sequence[bool]) -> None
 
 def _transfer(needs: ReadSet, command: Transfer, local_slots: Sequence[bool]) -> None:
     needs.keys.add(command.key_hash)
-    if command.source != NIL:
-        needs.wallets.add(command.source)
-    if command.destination != NIL:
-        here = local_slots[slot_of(command.destination)]
-        (needs.wallets if here else needs.counterparties).add(command.destination)
+    source, destination = command.source, command.destination
+    if source != NIL:
+        needs.wallets.add(source)
+    if destination != NIL:
+        here = local_slots[slot_of(destination)]
+        (needs.wallets if here else needs.counterparties).add(destination)
 
 
 def _land(needs: ReadSet, command: LandLeg, _: Sequence[bool]) -> None:
