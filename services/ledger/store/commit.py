@@ -166,10 +166,10 @@ def _account_rows(accounts: Mapping[bytes, Account]) -> list[str]:
     return [
         _ACCOUNT
         % (
-            *(wallet_id.hex(), account.shard, account.currency.encode().hex()),
-            *(account.account_id.encode().hex(), *account[3:]),
+            *(wallet_id.hex(), shard, currency.encode().hex(), owner.encode().hex()),
+            *moving,
         )
-        for wallet_id, account in sorted(accounts.items(), key=_WALLET_OF)
+        for wallet_id, (shard, currency, owner, *moving) in sorted(accounts.items(), key=_WALLET_OF)
     ]
 
 
