@@ -120,9 +120,9 @@ class MemoryShard:
             del self.intents[closed.tx_id, closed.leg]
             if closed.state is not None:
                 self.states[closed.tx_id] = closed.state
-        for command, outcome in changes.keys:
+        for command, _, kept in changes.keys:
             assert command.key_hash not in self.keys, "a key is inserted once"
-            self.keys[command.key_hash] = (command.ref, command.fingerprint, outcome)
+            self.keys[command.key_hash] = (command.ref, command.fingerprint, kept)
         for entry, delta in changes.system.items():
             self.system[entry] = self.system.get(entry, 0) + delta
         self.seq += 1

@@ -99,8 +99,8 @@ def declined(batch: Batch, command: Atomic) -> ServiceError:
 def keep(batch: Batch) -> Batch:
     """Make the batch that finds what another has kept, and what it has made of the rows."""
     later = copy.deepcopy(replace(batch, decided={}, changes=Changes()))
-    for command, outcome in batch.changes.keys:
-        later.kept[command.key_hash] = Kept(command.ref, command.fingerprint, outcome, None)
+    for command, _, kept in batch.changes.keys:
+        later.kept[command.key_hash] = Kept(command.ref, command.fingerprint, kept, None)
     return later
 
 

@@ -119,7 +119,7 @@ def test_kept_forms_are_short() -> None:
     pairs = zip(wallets[:100], wallets[100:], strict=True)
     assert isinstance(decide(batch, post(*[line(a, b, 1) for a, b in pairs])), Posted)
     (key,) = batch.changes.keys
-    assert MAX_KEPT_BYTES < len(key.outcome) <= MAX_KEPT_LINES_BYTES
+    assert MAX_KEPT_BYTES < len(key.kept) <= MAX_KEPT_LINES_BYTES
 
 
 def kept_of(world: World) -> list[tuple[Any, bytes]]:

@@ -211,7 +211,7 @@ def keep(batch: Batch, command: KeyedCommand, state: TransactionState | None) ->
     """Make the batch that finds what ``batch`` kept for a command."""
     (key,) = [key for key in batch.changes.keys if key.command is command]
     later = fresh_batch(0)
-    later.kept[command.key_hash] = Kept(command.ref, command.fingerprint, key.outcome, state)
+    later.kept[command.key_hash] = Kept(command.ref, command.fingerprint, key.kept, state)
     return later
 
 

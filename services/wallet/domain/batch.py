@@ -80,9 +80,10 @@ class Kept(NamedTuple):
 class Decided(NamedTuple):
     """A key decided in this batch."""
 
-    ref: bytes
-    fingerprint: bytes
+    command: KeyedCommand
     outcome: KeyedOutcome
+    kept: bytes
+    """The decision, in the form that is kept."""
 
 
 class Posting(NamedTuple):
@@ -185,14 +186,6 @@ class NewAsset(NamedTuple):
     slot: int
 
 
-class NewKey(NamedTuple):
-    """A key that the batch decides."""
-
-    command: KeyedCommand
-    outcome: bytes
-    """The decision, in the form that is kept."""
-
-
 @dataclass(slots=True)
 class Changes:
     """All that one batch writes."""
@@ -201,7 +194,7 @@ class Changes:
     legs: list[NewLeg] = field(default_factory=list)
     closed: list[ClosedIntent] = field(default_factory=list)
     wallets: list[WalletChange] = field(default_factory=list)
-    keys: list[NewKey] = field(default_factory=list)
+    keys: list[Decided] = field(default_factory=list)
     touched: dict[bytes, Balance] = field(default_factory=dict)
     system: dict[tuple[SystemKind, str], int] = field(default_factory=dict)
     holds: dict[bytes, Hold] = field(default_factory=dict)

@@ -9,7 +9,7 @@ from typing import Any, cast
 from wallet.domain.account import decide_account_limits, decide_freeze
 from wallet.domain.asset import decide_register
 from wallet.domain.atomic import decide_atomic
-from wallet.domain.batch import Batch, Decided, NewKey
+from wallet.domain.batch import Batch, Decided
 from wallet.domain.capture import decide_capture
 from wallet.domain.commands import (
     Atomic,
@@ -73,7 +73,7 @@ def _decide_keyed(
     """Return the key's decision of before, or decide now and keep it."""
     decided = batch.decided.get(command.key_hash)
     if decided is not None:
-        if decided.fingerprint != command.fingerprint:
+        if decided.command.fingerprint != command.fingerprint:
             return _key_reused()
         return as_replay(decided.outcome)
     kept = batch.kept.get(command.key_hash)
@@ -83,8 +83,9 @@ def _decide_keyed(
         return replay(batch, command, kept)
     outcome = decider(batch, command)
     if not isinstance(outcome, ServiceError) or outcome.code in _KEPT_CODES:
-        batch.decided[command.key_hash] = Decided(command.ref, command.fingerprint, outcome)
-        batch.changes.keys.append(NewKey(command, encode(outcome)))
+        decided = Decided(command, outcome, encode(outcome))
+        batch.decided[command.key_hash] = decided
+        batch.changes.keys.append(decided)
     return outcome
 
 

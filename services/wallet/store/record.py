@@ -45,12 +45,12 @@ def encode_record(batch: Batch) -> bytes:
         _fill_transaction(record.transactions.add(), new)
     for leg in changes.legs:
         _fill_leg(record.landed_legs.add(), leg)
-    for command, outcome in changes.keys:
+    for command, _, kept in changes.keys:
         key = record.keys.add()
         key.key_hash = command.key_hash
         key.ref = command.ref
         key.fingerprint = command.fingerprint
-        key.outcome = outcome
+        key.outcome = kept
     return record.SerializeToString()
 
 

@@ -84,15 +84,15 @@ def idem_rows(changes: Changes, day: int) -> list[str]:
     """Write the rows of `idem`."""
     return [
         _IDEM % (_hex(command.key_hash), day, command.slot, _hex(command.ref))
-        for command, _ in sorted(changes.keys, key=_keyed)
+        for command, _, _ in sorted(changes.keys, key=_keyed)
     ]
 
 
 def outcome_rows(changes: Changes) -> list[str]:
     """Write the rows of `outcomes`."""
     return [
-        _OUTCOME % (_hex(command.ref), command.slot, _hex(command.fingerprint), _hex(outcome))
-        for command, outcome in sorted(changes.keys, key=_made)
+        _OUTCOME % (_hex(command.ref), command.slot, _hex(command.fingerprint), _hex(kept))
+        for command, _, kept in sorted(changes.keys, key=_made)
     ]
 
 
