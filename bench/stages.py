@@ -33,6 +33,7 @@ from wallet.store.record import encode_record
 from wallet.store.save import save_packet
 from walletkit.chain import genesis_hash, next_hash
 from walletkit.ids import SLOTS, format_id
+from walletkit.payload import pack
 
 BATCH = 30
 """Transfers a commit of a shard holds under load, about."""
@@ -63,10 +64,10 @@ def stages() -> dict[str, Stage]:
         if isinstance(command, Transfer)
     ]
     batch, outcomes = _decide(commands)
-    record = encode_record(batch)
+    payload = pack(encode_record(batch))
     before = genesis_hash(0)
-    hash_ = next_hash(before, record)
-    sent = SequencedRecord(seq=1, prev_hash=before, hash=hash_, payload=record)
+    hash_ = next_hash(before, payload)
+    sent = SequencedRecord(seq=1, prev_hash=before, hash=hash_, payload=payload)
     accounts = {wallet_id: _account() for wallet_id in wallets}
     return {
         "parse request": partial(_parse, requests, Known()),

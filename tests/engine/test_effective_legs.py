@@ -9,6 +9,7 @@ from tests.simulation import books
 from wallet.domain.kinds import TransactionState
 from walletkit.ids import slot_of
 from walletkit.money import MAX_BALANCE_MINOR
+from walletkit.payload import unpack
 
 EARLIER_US = 1_600_000_000_000_000
 
@@ -71,7 +72,7 @@ async def test_another_process_lands_a_return_at_its_time(world: World) -> None:
 async def landed(world: World, shard: int) -> dict[books.Place, int]:
     """Return when each leg counts that has landed on a shard, as its record says."""
     rows = await world.sql(shard, "SELECT payload FROM outbox ORDER BY seq")
-    records = [pb.Record.FromString(payload) for (payload,) in rows]
+    records = [pb.Record.FromString(unpack(payload)) for (payload,) in rows]
     return {
         (leg.transaction_id, leg.leg): leg.effective_time_us
         for record in records

@@ -15,6 +15,7 @@ from wallet.domain.outcome import Expired
 from wallet.engine import expiry
 from wallet.store import queries
 from walletkit.ids import slot_of
+from walletkit.payload import unpack
 
 HOLDS = 120
 
@@ -24,7 +25,7 @@ async def _expired(world: World, shard: int) -> list[tuple[bytes, int, int]]:
     rows = await world.sql(shard, "SELECT payload FROM outbox ORDER BY seq")
     return [
         (change.hold_id, change.expire_time_us, record.time_us)
-        for record in (pb.Record.FromString(payload) for (payload,) in rows)
+        for record in (pb.Record.FromString(unpack(payload)) for (payload,) in rows)
         for change in record.hold_changes
         if change.kind == pb.HOLD_CHANGE_KIND_EXPIRED
     ]

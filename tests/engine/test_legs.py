@@ -16,6 +16,7 @@ from wallet.domain.outcome import Landed
 from wallet.engine.counterparties import Found
 from walletkit.ids import slot_of
 from walletkit.money import MAX_BALANCE_MINOR
+from walletkit.payload import unpack
 
 SUSPENSE = 5
 
@@ -191,4 +192,4 @@ async def _read(world: World) -> list[books.ShardBooks]:
 
 
 def _records(shard: books.ShardBooks) -> list[pb.Record]:
-    return [pb.Record.FromString(payload) for _, _, _, payload in shard.rows["outbox"]]
+    return [pb.Record.FromString(unpack(payload)) for _, _, _, payload in shard.rows["outbox"]]

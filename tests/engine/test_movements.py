@@ -20,6 +20,7 @@ from wallet.domain.kinds import (
 from wallet.domain.outcome import AccountSet, AssetSet, AtomicSet, HoldSet, Posted, WalletSet
 from wallet.store import queries
 from walletkit.ids import new_id, slot_of, slot_of_account
+from walletkit.payload import unpack
 
 ALL_LIMITS = Limits(
     overdraft=50,
@@ -33,7 +34,7 @@ ALL_LIMITS = Limits(
 
 async def _last_record(world: World, shard: int) -> pb.Record:
     rows = await world.sql(shard, "SELECT payload FROM outbox ORDER BY seq DESC LIMIT 1")
-    return pb.Record.FromString(rows[0][0])
+    return pb.Record.FromString(unpack(rows[0][0]))
 
 
 async def test_a_hold_lives_in_its_row(world: World) -> None:

@@ -147,7 +147,8 @@ def test_days_are_looked_through_once_each(newest: int, oldest: int) -> None:
 
 def incoming(seq: int, size: int = 10) -> Incoming:
     """Return a record of some size."""
-    return Incoming(seq, b"", b"", bytes(size), Record(0, 0, 0, [], [], [], [], [], {}, {}, [], []))
+    record = Record(0, 0, 0, [], [], [], [], [], {}, {}, [], [])
+    return Incoming(seq, b"", b"", b"", record, size)
 
 
 async def test_a_lone_record_goes_at_once() -> None:

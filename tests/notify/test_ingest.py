@@ -1,7 +1,10 @@
 """Ingest: in order, checked, each record once."""
 
+import random
+
 import grpc.aio
 import pytest
+import zstandard
 
 from guilder.events.v1 import record_pb2 as ev
 from guilder.notify.v1 import notify_service_pb2 as pb
@@ -9,6 +12,8 @@ from notify.domain.cursor import decode
 from notify.settings import Settings
 from tests.notify.world import Client, Shard, reason_of, running
 from walletkit.chain import genesis_hash
+
+MAGIC = bytes.fromhex("28b52ffd")
 
 
 async def test_first_answer_is_genesis(notify: Client) -> None:
@@ -81,6 +86,18 @@ async def test_unknown_version_is_refused(notify: Client) -> None:
     assert (await notify.position(0)).seq == 1
 
 
+@pytest.mark.parametrize("broken", [b"", b"\0" * 40, zstandard.compress(bytes(9_000_000))])
+async def test_broken_frame_is_refused(notify: Client, broken: bytes) -> None:
+    """A record that can't be unpacked, or claims too much, stops the stream before it is kept."""
+    shard = Shard()
+    shard.commit()
+    shard.seal(broken if broken.startswith(MAGIC) else MAGIC + broken)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await notify.relay(0, shard.records)
+    assert reason_of(caught.value)[0] == "RECORD_VERSION_UNKNOWN"
+    assert (await notify.position(0)).seq == 1
+
+
 async def test_shard_may_not_change(notify: Client) -> None:
     """A message for another shard than the first one's ends the stream."""
     call = notify.stub.Ingest()
@@ -123,7 +140,7 @@ async def test_kept_records_are_bounded(migrated: Settings) -> None:
         await client.send(shard)
         assert await _kept(client) == 10
         big = shard.transfer(shard.wallet(), shard.wallet())
-        big.opaque = b"x" * 2**20
+        big.opaque = random.randbytes(2**20)
         shard.commit(big)
         await client.send(shard)
         assert await _kept(client) == 1

@@ -15,6 +15,7 @@ from notify.streams import decode, records
 from tests.notify.watching import all_events, data_of
 from tests.notify.world import TIME_US, Client, Endpoint, Shard, until
 from walletkit.ids import SystemKind, format_id, new_id, system_wallet_id
+from walletkit.payload import unpack
 
 SAID = b'{"a":"clerk 4","d":"room 12","e":1,"m":{"table":"4"},"r":"damaged"}'
 
@@ -259,7 +260,7 @@ def test_odd_values_never_stop_the_stream() -> None:
     transfer = shard.transfer(shard.wallet(), shard.wallet())
     transfer.effective_time_us = -(2**62)
     record = shard.commit(transfer, hold_changes=[odd])
-    for event in expand(decode.decode(0, 1, record.payload)):
+    for event in expand(decode.decode(0, 1, unpack(record.payload))):
         assert not {"expireTime", "effectiveTime"} & data(event).keys()
 
 
@@ -310,7 +311,7 @@ def test_events_are_kept_in_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     for count in (3, 4, 20, 2, 3):
         wallet = shard.wallet()
         record = shard.commit(hold_changes=[shard.hold(wallet) for _ in range(count)])
-        place = records.Kept(0, record.seq, record.payload)
+        place = records.Kept(0, record.seq, unpack(record.payload))
         assert len(kept.events(place)) == count
         assert kept.events(place) == kept.events(place)
         assert sum(map(len, kept._events.values())) <= 10

@@ -65,6 +65,27 @@ async def test_redis_forgot_its_last_second(migrated: Settings, endpoint: Endpoi
         await until(lambda: set(endpoint.ids) == expected)
 
 
+async def test_a_place_that_was_set_by_hand(migrated: Settings, endpoint: Endpoint) -> None:
+    """Redis is lost, and the first records are purged: it goes on behind them, as it was told."""
+    shard = Shard()
+    async with running(migrated) as client:
+        await client.subscribe(endpoint.url)
+        for _ in range(4):
+            shard.commit(shard.deposit(shard.wallet()))
+        await client.send(shard)
+        await until(lambda: len(endpoint.posts) == 4)
+    await _forget_all(migrated)
+    endpoint.posts.clear()
+    redis = connect(migrated.redis_url)
+    place = {"seq": 2, "hash": shard.records[2].prev_hash}
+    await redis.hset(keys.head(0), mapping=place)
+    await redis.aclose()
+    async with running(migrated) as client:
+        assert (await client.relay(0, shard.records[2:])).seq == 4
+        await until(lambda: {"evt_0_3_0_c", "evt_0_4_0_c"} <= set(endpoint.ids))
+        assert set(endpoint.ids) == {"evt_0_3_0_c", "evt_0_4_0_c"}
+
+
 async def test_unasked_records_are_not_looked_at(migrated: Settings) -> None:
     """Without a subscription records only pass into the stream: nothing is queued or dispatched."""
     shard = Shard()

@@ -22,6 +22,7 @@ from notify import wiring
 from notify.settings import Settings
 from walletkit.chain import genesis_hash, next_hash
 from walletkit.ids import SystemKind, format_id, new_id, slot_of, system_wallet_id
+from walletkit.payload import pack
 from walletkit.rpc.interceptor import StatusInterceptor
 
 TIME_US = 1_790_000_000_000_000
@@ -163,7 +164,7 @@ class Shard:
     ) -> ev.SequencedRecord:
         """Write one record, a second after the last; ``fields`` are the record's other ones."""
         self.time_us += 1_000_000
-        payload = ev.Record(
+        record = ev.Record(
             version=version,
             shard=self.number,
             time_us=self.time_us,
@@ -171,7 +172,11 @@ class Shard:
             landed_legs=legs,
             wallet_changes=changes,
             **fields,
-        ).SerializeToString()
+        )
+        return self.seal(pack(record.SerializeToString()))
+
+    def seal(self, payload: bytes) -> ev.SequencedRecord:
+        """Give a payload the next place in the chain."""
         before, self.hash = self.hash, next_hash(self.hash, payload)
         self.seq += 1
         record = ev.SequencedRecord(seq=self.seq, prev_hash=before, hash=self.hash, payload=payload)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from guilder.events.v1 import record_pb2 as pb
+from walletkit.payload import unpack
 from walletkit.sql.session import Rows, open_session, run_packet
 
 RETURN_LEG = 128
@@ -104,7 +105,7 @@ def _chain(shard: ShardBooks) -> Iterable[str]:
     """I9: every hash follows from the one before, and the head is at the last record."""
     last_hash = hashlib.sha256(f"guilder shard {shard.number}".encode()).digest()
     for at, (seq, prev_hash, hash_, payload) in enumerate(shard.rows["outbox"], start=1):
-        record = pb.Record.FromString(payload)
+        record = pb.Record.FromString(unpack(payload))
         shard.records.append(record)
         expected = hashlib.sha256(last_hash + hashlib.sha256(payload).digest()).digest()
         if (seq, prev_hash, hash_) != (at, last_hash, expected):

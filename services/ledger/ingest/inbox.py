@@ -12,12 +12,12 @@ WINDOW = 1_024
 """Records that a relay may send beyond the last acknowledged one."""
 
 MAX_HELD_BYTES = 4 * 1024 * 1024
-"""Payload that waits at most; decoded it is some ten times as large."""
+"""Records, unpacked, that wait at most; decoded they are some ten times as large."""
 
 MAX_COMMIT_RECORDS = 100
 MAX_COMMIT_BYTES = 256 * 1024
-"""A commit is full at so many bytes of payload; its journal and SQL take some 20 ms of this
-process."""
+"""A commit is full at so many bytes of records, unpacked; its journal and SQL take some 20 ms of
+this process."""
 
 
 class Inbox:
@@ -39,7 +39,7 @@ class Inbox:
             self._space.clear()
             await self._space.wait()
         self._items.append(item)
-        self._bytes += len(item.payload)
+        self._bytes += item.size
         # Waking for each record in between would cost more than the record.
         if len(self._items) == 1 or self._full():
             self._changed.set()
@@ -72,12 +72,12 @@ class Inbox:
         """Take one commit's worth out: at least one record, however large."""
         count = size = 0
         for item in self._items[:MAX_COMMIT_RECORDS]:
-            size += len(item.payload)
+            size += item.size
             if count and size > MAX_COMMIT_BYTES:
                 break
             count += 1
         taken, self._items = self._items[:count], self._items[count:]
-        self._bytes -= sum(len(item.payload) for item in taken)
+        self._bytes -= sum(item.size for item in taken)
         self._space.set()
         return taken
 

@@ -9,6 +9,7 @@ from ledger.domain.record import Record
 from ledger.store.codec import MalformedRecordError, UnknownVersionError, decode
 from walletkit.chain import next_hash
 from walletkit.errors import ServiceError
+from walletkit.payload import size
 
 log = structlog.get_logger()
 
@@ -21,6 +22,8 @@ class Incoming(NamedTuple):
     hash: bytes
     payload: bytes
     record: Record
+    size: int
+    """Bytes of the record, which the payload may hold packed."""
 
 
 def check(shard: int, sent: events.SequencedRecord) -> Incoming:
@@ -41,7 +44,7 @@ def check(shard: int, sent: events.SequencedRecord) -> Incoming:
     if record.shard != shard:
         text = f"the record is of shard {record.shard}"
         raise refusal("JOURNAL_MISMATCH", shard, sent.seq, text)
-    return Incoming(sent.seq, sent.prev_hash, sent.hash, payload, record)
+    return Incoming(sent.seq, sent.prev_hash, sent.hash, payload, record, size(payload))
 
 
 def refusal(reason: str, shard: int, seq: int, text: str) -> ServiceError:

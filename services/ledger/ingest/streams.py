@@ -90,8 +90,9 @@ async def _put_all(request: api.IngestRequest, shard: int, inbox: Inbox) -> None
         raise invalid_field("shard", request.shard, f"{shard}, as in the first message")
     done = 0
     for sent in request.records:
-        await inbox.put(check(shard, sent))
-        done += len(sent.payload)
+        item = check(shard, sent)
+        await inbox.put(item)
+        done += item.size
         if done >= YIELD_BYTES:
             done = 0
             await asyncio.sleep(0)

@@ -21,6 +21,7 @@ from ledger.domain.record import (
     Side,
 )
 from walletkit.ids import NIL, SystemKind
+from walletkit.payload import PayloadError, unpack
 from walletkit.record import RECORD_VERSION
 
 _ID_LENGTH = len(NIL)
@@ -41,7 +42,9 @@ class MalformedRecordError(Exception):
 def parse(payload: bytes) -> events.Record:
     """Return the message. Raise ``MalformedRecordError`` or ``UnknownVersionError``."""
     try:
-        message = events.Record.FromString(payload)
+        message = events.Record.FromString(unpack(payload))
+    except PayloadError as error:
+        raise MalformedRecordError(str(error)) from error
     except DecodeError as error:
         raise MalformedRecordError("not a Record") from error
     if message.version != RECORD_VERSION:

@@ -152,7 +152,7 @@ class Dispatch:
         return False
 
     def _deliveries(self, kept: Kept, index: Index) -> Iterator[Queued]:
-        if not index.may_match(kept.payload):
+        if not index.may_match(kept.content):
             return
         for event in self._records.events(kept):
             wanting = [item for item in index.matches(event) if item.start(kept.shard) < kept.seq]

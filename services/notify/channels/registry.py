@@ -31,11 +31,11 @@ class Index:
         """Return the last record of a shard that no subscription is told of."""
         return min((item.start(shard) for item in self.by_id.values()), default=0)
 
-    def may_match(self, payload: bytes) -> bool:
+    def may_match(self, content: bytes) -> bool:
         """Tell, by its bytes alone, whether anybody can want an event of a record."""
         if self._of_all or len(self._of_wallet) > MAX_SOUGHT:
             return True
-        return any(wallet in payload for wallet in self._of_wallet)
+        return any(wallet in content for wallet in self._of_wallet)
 
     def matches(self, event: Event) -> list[Subscription]:
         """Return the subscriptions that an event passes."""

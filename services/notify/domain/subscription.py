@@ -29,7 +29,7 @@ class Filter:
             return False
         return not self.wallet_ids or event.wallet_id in self.wallet_ids
 
-    def may_touch(self, payload: bytes) -> bool:
+    def may_touch(self, content: bytes) -> bool:
         """Tell, by its bytes alone, whether a record can hold an event that passes.
 
         It is far cheaper than to read the record.
@@ -37,7 +37,7 @@ class Filter:
         wallets = self.wallet_ids
         if not wallets or len(wallets) > MAX_SOUGHT:
             return True
-        return any(wallet in payload for wallet in wallets)
+        return any(wallet in content for wallet in wallets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from guilder.events.v1 import record_pb2 as pb
 from notify.domain import facts
 from notify.domain.facts import EventType
 from walletkit.errors import ServiceError
+from walletkit.payload import PayloadError, unpack
 from walletkit.record import RECORD_VERSION
 
 _NO_PAYEES: Mapping[int, bytes] = MappingProxyType({})
@@ -43,11 +44,12 @@ _HOLD_STATE_NAMES = {value: name for name, value in pb.HoldState.items() if valu
 
 def check_version(shard: int, seq: int, payload: bytes) -> None:
     """Raise RECORD_VERSION_UNKNOWN unless this program knows the record's format."""
-    if payload.startswith(_USUAL_START):
-        return
     try:
-        version = pb.Record.FromString(payload).version
-    except DecodeError:
+        record = unpack(payload)
+        if record.startswith(_USUAL_START):
+            return
+        version = pb.Record.FromString(record).version
+    except (DecodeError, PayloadError):
         version = 0
     if version != RECORD_VERSION:
         metadata = {"shard": str(shard), "seq": str(seq), "version": str(version)}
@@ -55,9 +57,9 @@ def check_version(shard: int, seq: int, payload: bytes) -> None:
         raise ServiceError("RECORD_VERSION_UNKNOWN", message, metadata)
 
 
-def decode(shard: int, seq: int, payload: bytes) -> facts.Facts:
-    """Read all facts that make events."""
-    record = pb.Record.FromString(payload)
+def decode(shard: int, seq: int, content: bytes) -> facts.Facts:
+    """Read all facts that make events, from an unpacked record."""
+    record = pb.Record.FromString(content)
     return facts.Facts(
         shard=shard,
         seq=seq,
@@ -70,9 +72,9 @@ def decode(shard: int, seq: int, payload: bytes) -> facts.Facts:
     )
 
 
-def time_us(payload: bytes) -> int:
-    """Return when a record was committed."""
-    return pb.Record.FromString(payload).time_us
+def time_us(content: bytes) -> int:
+    """Return when an unpacked record was committed."""
+    return pb.Record.FromString(content).time_us
 
 
 def _legs(record: pb.Record) -> tuple[facts.Leg, ...]:

@@ -9,6 +9,7 @@ from notify.streams import keys, scripts
 from notify.streams.connection import Client, guarded
 from notify.streams.decode import decode, time_us
 from walletkit.chain import genesis_hash
+from walletkit.payload import unpack
 
 CACHED_RECORDS = 32
 CACHED_EVENTS = 64_000
@@ -30,11 +31,11 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A record as it came."""
+    """A record, unpacked: it is looked through for wallets before it is read."""
 
     shard: int
     seq: int
-    payload: bytes
+    content: bytes
 
 
 class Records:
@@ -88,7 +89,7 @@ class Records:
         """
         with guarded():
             found = await self._client.xrange(keys.records(shard), f"{after + 1}-0", "+", limit)
-        return [Kept(shard, _seq(id_), fields[_PAYLOAD]) for id_, fields in found]
+        return [Kept(shard, _seq(id_), unpack(fields[_PAYLOAD])) for id_, fields in found]
 
     async def first_seq(self, shard: int) -> int | None:
         """Return the oldest kept record."""
@@ -109,7 +110,7 @@ class Records:
         while low < high:
             middle = (low + high + 1) // 2
             found = await self.read(shard, middle - 1, 1)
-            if found and found[0].seq == middle and time_us(found[0].payload) >= moment_us:
+            if found and found[0].seq == middle and time_us(found[0].content) >= moment_us:
                 high = middle - 1
             else:
                 # Trimmed meanwhile counts as older, too.
@@ -124,7 +125,7 @@ class Records:
         place = (kept.shard, kept.seq)
         events = self._events.get(place)
         if events is None:
-            events = expand(decode(kept.shard, kept.seq, kept.payload))
+            events = expand(decode(kept.shard, kept.seq, kept.content))
             self._events[place] = events
             self._cached += len(events)
             while len(self._events) > CACHED_RECORDS or self._cached > CACHED_EVENTS:

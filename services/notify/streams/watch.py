@@ -85,7 +85,7 @@ class Watches:
 
     def _of_record(self, kept: Kept, place: Place, wanted: Filter) -> Iterator[tuple[Event, Place]]:
         """Yield the wanted events that were not taken yet, and the place behind each."""
-        if wanted.wallet_ids and not wanted.may_touch(kept.payload):
+        if wanted.wallet_ids and not wanted.may_touch(kept.content):
             return
         events = self._records.events(kept)
         for index in range(place.taken, len(events)):

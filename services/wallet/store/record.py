@@ -1,6 +1,6 @@
 """Encode a batch as the record that the outbox keeps.
 
-Its bytes are what is hashed, stored and sent.
+Packed, its bytes are what is hashed, stored and sent: `walletkit.payload`.
 """
 
 from guilder.events.v1 import record_pb2 as pb

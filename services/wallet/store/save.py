@@ -31,6 +31,7 @@ from wallet.store.rows import (
     transaction_rows,
 )
 from walletkit.clock import DAY_US
+from walletkit.payload import pack
 from walletkit.sql.literals import literal, row, rows
 from walletkit.sql.session import run_packet
 
@@ -81,7 +82,7 @@ async def save(connection: asyncmy.Connection, epoch: int, batch: Batch) -> int:
 
 def save_packet(epoch: int, batch: Batch) -> str:
     """Return the text of the packet."""
-    payload = encode_record(batch)
+    payload = pack(encode_record(batch))
     statements = [
         *_inserts(batch),
         *_intent_updates(batch.changes),
