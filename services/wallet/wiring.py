@@ -55,4 +55,5 @@ async def relay(settings: Settings) -> None:
         settings.ledger_address,
         settings.notify_address,
         durable=not settings.allow_weak_durability,
+        retention_hours=settings.outbox_retention_hours,
     )

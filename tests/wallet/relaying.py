@@ -10,18 +10,22 @@ from tests.wallet.shard_sql import query
 from wallet.relay.process import Relay
 
 SOON_S = 10
+KEEPS_ALL_HOURS = 876_000
 
 
 @asynccontextmanager
 async def relaying(
-    urls: tuple[str, ...], *sinks: IngestSink, may_fence: bool = True
+    urls: tuple[str, ...],
+    *sinks: IngestSink,
+    may_fence: bool = True,
+    retention_hours: int = KEEPS_ALL_HOURS,
 ) -> AsyncIterator[Relay]:
     """Run a relay for the time of the block."""
     clients = [
         replace(sink.client(), name=f"sink-{n}", may_fence=may_fence)
         for n, sink in enumerate(sinks)
     ]
-    relay = Relay(urls, clients, durable=True)
+    relay = Relay(urls, clients, durable=True, retention_hours=retention_hours)
     relay.start()
     try:
         yield relay

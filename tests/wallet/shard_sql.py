@@ -29,12 +29,15 @@ def save_packet(payload: bytes, *, epoch: int = 1, changes: str = "") -> str:
     )
 
 
-async def append(url: str, count: int, *, epoch: int = 1, size: int = 0) -> None:
-    """Commit so many records, each by itself; ``size`` bytes of padding make them larger."""
+async def append(url: str, count: int, *, epoch: int = 1, size: int = 0, time_us: int = 1) -> None:
+    """Commit so many records, each by itself; ``size`` bytes of padding make them larger.
+
+    They were made from ``time_us`` on, a microsecond apart.
+    """
     session = await open_session(url, autocommit=False)
     try:
         for number in range(count):
-            record = Record(version=1, time_us=number + 1)
+            record = Record(version=1, time_us=time_us + number)
             if size:
                 record.keys.add(outcome=bytes(size))
             await run_packet(session, save_packet(record.SerializeToString(), epoch=epoch))

@@ -34,6 +34,7 @@ def test_defaults_and_shards_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.shard_urls == tuple(f"mysql://h/w_{n}" for n in range(11))
     assert (settings.workers, settings.log_level, settings.queue_limit) == (1, "INFO", 10_000)
     assert (settings.batch_window_ms, settings.leg_wait_ms) == (20, 1_000)
+    assert settings.outbox_retention_hours == 168
     assert settings.allow_weak_durability is False
     assert load_from(monkeypatch, WALLET_ALLOW_WEAK_DURABILITY="true").allow_weak_durability
 
@@ -52,6 +53,8 @@ def test_defaults_and_shards_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
         ("WALLET_WORKERS", "0", "greater"),
         ("WALLET_WORKERS", "many", "integer"),
         ("WALLET_LOG_LEVEL", "LOUD", "INFO"),
+        ("WALLET_OUTBOX_RETENTION_HOURS", "-1", "greater"),
+        ("WALLET_OUTBOX_RETENTION_HOURS", "876001", "less"),
         ("WALLET_LISTEN", "50051", "pattern"),
         ("WALLET_SHARD_1_URL", "postgres://h/w", "mysql://user"),
     ],

@@ -128,7 +128,8 @@ class Feed:
             self._outbox.close()
             standing, head = await self._outbox.compare(sink)
         if standing is Standing.PURGED:
-            raise PurgedError(f"the sink has {sink.seq}, and what follows is purged")
+            oldest = await self._outbox.oldest()
+            raise PurgedError(f"the sink has {sink.seq}, the oldest record kept is {oldest}")
         if standing is not Standing.IN_ORDER:
             await self._diverge(standing, sink, head)
         return head

@@ -1,4 +1,4 @@
-"""Read one shard's outbox in order, compare a sink's position with it, and fence it. SQL only.
+"""Read one shard's outbox in order, compare sinks' positions with it, fence, delete. SQL only.
 
 The primary alone is read. A record that is not committed yet is invisible, and ``head`` is locked
 until COMMIT, so the order of seq is the order of commits and there is never a gap, except where
@@ -12,9 +12,11 @@ from typing import NamedTuple, TypeVar
 
 import asyncmy
 
-from guilder.events.v1.record_pb2 import SequencedRecord
+from guilder.events.v1.record_pb2 import Record, SequencedRecord
 from wallet.store.bootstrap import SLOT_FENCED
 from walletkit.chain import genesis_hash
+from walletkit.clock import to_us
+from walletkit.payload import unpack
 from walletkit.sql.literals import literal
 from walletkit.sql.session import Rows, open_session, run_packet
 
@@ -135,6 +137,30 @@ class Outbox:
             " UPDATE head SET epoch=epoch+1 WHERE id=1; COMMIT"
         )
         return True
+
+    async def oldest(self) -> int:
+        """Return the seq of the oldest record that is kept; of a shard without any the next one."""
+        packet = (
+            "SELECT (SELECT seq FROM outbox ORDER BY seq LIMIT 1),"
+            "(SELECT seq+1 FROM head WHERE id=1)"
+        )
+        ((oldest, following),) = (await self._run(packet))[0]
+        return int(oldest if oldest is not None else following)
+
+    async def age_us(self, seq: int) -> int | None:
+        """Return how long ago, by the shard's clock, a record was written; None: it is not kept."""
+        packet = f"SELECT payload,UTC_TIMESTAMP(6) FROM outbox WHERE seq={literal(seq)}"  # noqa: S608
+        found = (await self._run(packet))[0]
+        if not found:
+            return None
+        payload, now = found[0]
+        return to_us(now) - Record.FromString(unpack(payload)).time_us
+
+    async def delete(self, first: int, last: int) -> None:
+        """Delete records, by primary key. How many there are at once is for the caller to bound."""
+        await self._run(
+            f"DELETE FROM outbox WHERE seq BETWEEN {literal(first)} AND {literal(last)}"  # noqa: S608
+        )
 
     def close(self) -> None:
         """Close the session; the next use opens another."""

@@ -9,6 +9,7 @@ import structlog
 
 from wallet.relay.feed import Feed
 from wallet.relay.outbox import Outbox
+from wallet.relay.purge import Purge
 from wallet.relay.sinks import Sink, ledger, notify
 from wallet.relay.tail import Tail
 from wallet.store import partitions
@@ -22,11 +23,17 @@ log = structlog.get_logger()
 class Relay:
     """Every shard x sink: a tail for each shard, a feed for each pair, all independent."""
 
-    def __init__(self, urls: Sequence[str], sinks: Sequence[Sink], *, durable: bool) -> None:
-        """Name shards, in the order of their numbers, and sinks; nothing is opened yet."""
+    def __init__(
+        self, urls: Sequence[str], sinks: Sequence[Sink], *, durable: bool, retention_hours: int
+    ) -> None:
+        """Name shards, in the order of their numbers, and sinks; nothing is opened yet.
+
+        ``retention_hours``: how long a record stays at least, as in ``Purge``.
+        """
         self._urls = urls
         self._sinks = sinks
         self._durable = durable
+        self._retention_hours = retention_hours
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -35,6 +42,8 @@ class Relay:
             tail = Tail(self._outbox(url, shard))
             self._spawn(tail.run(), f"tail {shard}")
             self._spawn(_upkeep(url, shard), f"upkeep {shard}")
+            purge = Purge(self._outbox(url, shard), self._sinks, self._retention_hours)
+            self._spawn(purge.run(), f"purge {shard}")
             for sink in self._sinks:
                 feed = Feed(sink, tail, self._outbox(url, shard))
                 self._spawn(feed.run(), f"feed {shard} {sink.name}")
@@ -56,15 +65,20 @@ class Relay:
 
 
 async def run_relay(
-    urls: Sequence[str], ledger_address: str, notify_address: str, *, durable: bool
+    urls: Sequence[str],
+    ledger_address: str,
+    notify_address: str,
+    *,
+    durable: bool,
+    retention_hours: int,
 ) -> None:
-    """Relay until SIGTERM or SIGINT; ``durable`` as for ``Outbox``."""
+    """Relay until SIGTERM or SIGINT; ``durable`` as for ``Outbox``, the hours as for ``Purge``."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
     sinks = (ledger(ledger_address), notify(notify_address))
-    relay = Relay(urls, sinks, durable=durable)
+    relay = Relay(urls, sinks, durable=durable, retention_hours=retention_hours)
     relay.start()
     log.info("relaying", shards=len(urls), sinks=[sink.name for sink in sinks])
     await stop.wait()

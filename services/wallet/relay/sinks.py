@@ -71,6 +71,15 @@ def notify(address: str) -> Sink:
     return Sink("notify", channel, stub.Ingest, request, may_fence=False)
 
 
+async def ask(sink: Sink, shard: int) -> Position:
+    """Return what is durable at a sink now, by a stream that is opened for nothing else."""
+    stream = Stream(sink, shard)
+    try:
+        return await stream.open()
+    finally:
+        stream.close()
+
+
 def reason_of(error: grpc.aio.AioRpcError) -> str:
     """Return the reason that a sink gave for its refusal, or nothing."""
     try:
