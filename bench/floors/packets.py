@@ -17,6 +17,7 @@ from guilder.events.v1 import record_pb2 as pb
 from walletkit.chain import genesis_hash
 from walletkit.clock import day_of, to_datetime
 from walletkit.ids import new_id, slot_of
+from walletkit.payload import pack
 from walletkit.record import RECORD_VERSION
 from walletkit.sql.literals import id_list, literal, row, rows
 
@@ -33,7 +34,7 @@ _COMPLETED = 2
 _EPOCH = 1
 _AMOUNTS_MINOR = range(1, 101)
 _FINGERPRINT_BYTES = 33
-_OUTCOME = struct.Struct(">BqBqqqQqqqQ")
+_OUTCOME = struct.Struct(">BqBqIqI")
 """As long as what is kept of a transfer: a head, and both balances."""
 
 Values = tuple[int | bytes, ...]
@@ -145,7 +146,7 @@ class Writer:
             ],
             keys=keys,
         )
-        return record.SerializeToString()
+        return pack(record.SerializeToString())
 
     def _update(self, touched: Iterable[bytes]) -> str:
         table: list[Values] = [
@@ -208,6 +209,6 @@ def _chain(payload: bytes, now_us: int) -> Iterable[str]:
 
 
 def _outcome(posting: pb.Posting, now_us: int) -> bytes:
-    source = (posting.source_posted_after, 0, 0, posting.source_version)
-    destination = (posting.destination_posted_after, 0, 0, posting.destination_version)
-    return _OUTCOME.pack(1, now_us, 3, *source, *destination)
+    source = (posting.source_posted_after, posting.source_version)
+    destination = (posting.destination_posted_after, posting.destination_version)
+    return _OUTCOME.pack(10, now_us, 3, *source, *destination)

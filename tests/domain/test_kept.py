@@ -26,6 +26,7 @@ from wallet.domain.kept import (
     decode_hold,
     decode_lines,
     decode_moved,
+    decode_posted,
     decode_wallet,
     encode,
 )
@@ -49,6 +50,16 @@ A, B, FAR, HOLD = make_id(HERE, 1), make_id(HERE, 2), make_id(THERE, 3), make_id
 AFTER = BalanceAfter(70, 5, 9, 2)
 AFTER_HEX = "0000000000000046000000000000000500000000000000090000000000000002"
 TIME_HEX = "00060a24181e4000"
+PLAIN = BalanceAfter(70, 0, 0, 2)
+TRANSFER = transfer(A, B, 30)
+
+
+def hex_of(after: BalanceAfter) -> str:
+    """Write a balance with all that it has."""
+    posted, held, overdraft_limit, version = after
+    return f"{posted:016x}{held:016x}{overdraft_limit:016x}{version:016x}"
+
+
 HELD = Hold(HOLD, A, "EUR", B, HoldState.CAPTURED, 30, 10, 20, NOW_US, NOW_US, b"r", b"{}")
 HELD_HEX = "02000000000000001e000000000000000a0000000000000014" + TIME_HEX
 OPEN = HELD._replace(state=HoldState.AUTHORIZED, captured=0, released=0, expire_time_us=1)
@@ -59,6 +70,30 @@ LINES: tuple[Line, ...] = home_lines(POST.lines, 0)
 COMPLETED = TransactionState.COMPLETED
 
 PINNED: list[tuple[KeyedOutcome, str]] = [
+    (
+        Posted(TRANSFER, COMPLETED, NOW_US, PLAIN, PLAIN._replace(version=9), replayed=True),
+        "0a" + TIME_HEX + "03000000000000004600000002000000000000004600000009",
+    ),
+    (
+        Posted(TRANSFER, COMPLETED, NOW_US, None, PLAIN, replayed=True),
+        "0a" + TIME_HEX + "02000000000000004600000002",
+    ),
+    (
+        Posted(TRANSFER, COMPLETED, NOW_US, PLAIN, None, replayed=True),
+        "0a" + TIME_HEX + "01000000000000004600000002",
+    ),
+    (Posted(TRANSFER, COMPLETED, NOW_US, None, None, replayed=True), "0a" + TIME_HEX + "00"),
+    *[
+        (
+            Posted(TRANSFER, COMPLETED, NOW_US, PLAIN, odd, replayed=True),
+            "01" + TIME_HEX + "03" + hex_of(PLAIN) + hex_of(odd),
+        )
+        for odd in (
+            PLAIN._replace(held=1),
+            PLAIN._replace(overdraft_limit=1),
+            PLAIN._replace(version=2**32),
+        )
+    ],
     (
         Posted(
             capture_transfer(CAPTURE, 10), COMPLETED, NOW_US, AFTER, None, replayed=True, hold=HELD
@@ -119,6 +154,8 @@ def test_kept_form_is_read(outcome: KeyedOutcome, kept: str) -> None:
         found = decode_moved(read, told, COMPLETED, OPEN)
     elif isinstance(outcome, Posted) and outcome.lines:
         found = decode_lines(read, post_transfer(POST, LINES), LINES, COMPLETED)
+    elif isinstance(outcome, Posted) and outcome.command is TRANSFER:
+        found = decode_posted(read, TRANSFER, COMPLETED)
     elif isinstance(outcome, Posted):
         found = decode_moved(read, lambda amount: reversal_transfer(REVERSE, amount), COMPLETED)
     elif isinstance(outcome, HoldSet):

@@ -45,9 +45,14 @@ _ACCOUNT = 6
 _ASSET = 7
 _LINES = 8
 _ATOMIC = 9
+_NARROW = 10
+"""As ``_POSTED``, of balances with nothing held and no credit line, as nearly all are."""
 
 _BALANCE = struct.Struct(">qqqQ")
 _POSTED_HEAD = struct.Struct(">BqB")
+_NARROW_BALANCE = struct.Struct(">qI")
+_NARROW_BOTH = struct.Struct(">BqBqIqI")
+_NARROW_VERSIONS = 2**32
 _WALLET_HEAD = struct.Struct(">BqB")
 _MOVED_HEAD = struct.Struct(">BqBq")
 _HOLD_STATE = struct.Struct(">Bqqqq")
@@ -101,8 +106,11 @@ def decode_posted(kept: bytes, command: Transfer, state: TransactionState) -> Po
     """Read what was kept for a transfer; ``state`` is the transaction's of now."""
     if is_declined(kept):
         return decode_declined(kept)
-    _, create_time_us, flags = _POSTED_HEAD.unpack_from(kept)
-    source, destination, _ = _decode_sides(kept, _POSTED_HEAD.size, flags)
+    layout, create_time_us, flags = _POSTED_HEAD.unpack_from(kept)
+    if layout == _NARROW:
+        source, destination = _decode_narrow(kept, flags)
+    else:
+        source, destination, _ = _decode_sides(kept, _POSTED_HEAD.size, flags)
     return Posted(command, state, create_time_us, source, destination, replayed=True)
 
 
@@ -196,6 +204,8 @@ def _encode_posted(outcome: Posted) -> bytes:
     if outcome.command.parent:
         amount = outcome.command.amount
         kept = _MOVED_HEAD.pack(_MOVED, outcome.create_time_us, flags, amount)
+    elif hold is None and _is_narrow(source) and _is_narrow(destination):
+        return _encode_narrow(outcome, flags)
     else:
         kept = _POSTED_HEAD.pack(_POSTED, outcome.create_time_us, flags)
     if source is not None:
@@ -205,6 +215,34 @@ def _encode_posted(outcome: Posted) -> bytes:
     if hold is not None:
         kept += _hold_state(hold)
     return kept
+
+
+def _is_narrow(after: BalanceAfter | None) -> bool:
+    if after is None:
+        return True
+    _, held, overdraft_limit, version = after
+    return not held and not overdraft_limit and version < _NARROW_VERSIONS
+
+
+def _encode_narrow(outcome: Posted, flags: int) -> bytes:
+    source, destination = outcome.source_after, outcome.destination_after
+    time_us = outcome.create_time_us
+    if source is not None and destination is not None:
+        paying, paid = (source.posted, source.version), (destination.posted, destination.version)
+        return _NARROW_BOTH.pack(_NARROW, time_us, flags, *paying, *paid)
+    kept = _POSTED_HEAD.pack(_NARROW, time_us, flags)
+    one = source or destination
+    return kept if one is None else kept + _NARROW_BALANCE.pack(one.posted, one.version)
+
+
+def _decode_narrow(kept: bytes, flags: int) -> tuple[BalanceAfter | None, BalanceAfter | None]:
+    """Read the balances that there are: the source's first."""
+    sides = [
+        BalanceAfter(posted, 0, 0, version)
+        for posted, version in _NARROW_BALANCE.iter_unpack(kept[_POSTED_HEAD.size :])
+    ]
+    source = sides[0] if flags & _HAS_SOURCE else None
+    return source, sides[-1] if flags & _HAS_DESTINATION else None
 
 
 def _encode_lines(outcome: Posted) -> bytes:
