@@ -77,8 +77,7 @@ async def test_a_place_that_was_set_by_hand(migrated: Settings, endpoint: Endpoi
     await _forget_all(migrated)
     endpoint.posts.clear()
     redis = connect(migrated.redis_url)
-    place = {"seq": 2, "hash": shard.records[2].prev_hash}
-    await redis.hset(keys.head(0), mapping=place)
+    await redis.hset(keys.head(0), mapping={"seq": 2, "hash": shard.records[2].prev_hash})
     await redis.aclose()
     async with running(migrated) as client:
         assert (await client.relay(0, shard.records[2:])).seq == 4

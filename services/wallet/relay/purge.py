@@ -47,7 +47,7 @@ class Purge:
         self._sinks = sinks
         self._retention_us = retention_hours * _HOUR_US
         self._settled = 0
-        """All sinks had so many records ``SETTLE_S`` ago, and never fewer since."""
+        """All sinks had so many records ``SETTLE_S`` ago, and none was seen with fewer since."""
         self._settling: tuple[int, float] | None = None
         """What is to become ``_settled``: so many records, and since when."""
 
@@ -62,6 +62,8 @@ class Purge:
                 more = await self.round()
                 reported = ""
             except Exception as error:  # noqa: BLE001  # a sink or a shard that is away: later
+                # Nobody knows what a sink has lost that was away.
+                self._settling = None
                 if repr(error) != reported:
                     reported = repr(error)
                     log.warning("outbox is not purged", shard=self._outbox.shard, error=reported)
