@@ -1,7 +1,8 @@
 """Generate gen/ from protos/: a hatch build hook, and `python hatch_build.py` for `make gen`.
 
-Builds the Python stubs with their types, the descriptor set that Envoy's transcoder reads, and the
-third-party protos that buf resolves imports with. Touches nothing outside gen/.
+Builds the Python stubs with their types, the descriptor set that Envoy's transcoder reads, the
+OpenAPI document of the same calls, and the third-party protos that buf resolves imports with.
+Touches nothing outside gen/.
 """
 
 import os
@@ -20,6 +21,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 # clients decode them: they belong to the descriptor set all the same.
 EXTRA_PROTOS = ("google/rpc/status.proto", "google/rpc/error_details.proto")
 DESCRIPTOR_SET = "guilder.binpb"
+DOCUMENT = "openapi.json"
 THIRD_PARTY = "third_party"
 
 
@@ -47,6 +49,7 @@ def generate(root: Path) -> int:
         fresh = Path(scratch)
         if protos:
             _run_protoc(root / "protos", [str(path) for path in protos], fresh)
+            _write_document(root, fresh)
             _copy_third_party(fresh)
             _mark_typed(fresh)
         return _replace(fresh, root / "gen")
@@ -86,6 +89,17 @@ def _bundled_includes() -> list[Path]:
     """Return the folders of google/api, google/rpc (a wheel of their own) and google/protobuf."""
     googleapis = Path(annotations_pb2.__file__).parents[2]
     return [googleapis, Path(protoc.__file__).parent / "_proto"]
+
+
+def _write_document(root: Path, out: Path) -> None:
+    """Write the OpenAPI document. A build runs where nothing of ours is installed yet."""
+    sys.path[:0] = [str(root), str(root / "libs")]
+    try:
+        from tools.openapi.document import render  # noqa: PLC0415  # only importable from here on
+    finally:
+        del sys.path[:2]
+    image = (out / DESCRIPTOR_SET).read_bytes()
+    (out / DOCUMENT).write_text(render(image, root), encoding="utf-8")
 
 
 def _copy_third_party(out: Path) -> None:
