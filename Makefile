@@ -82,8 +82,13 @@ format: setup ## Format code and protos
 	@$(VENV)/buf format --write protos
 
 .PHONY: docs
-docs: setup ## Write docs/errors.md from the catalogue of errors
+docs: setup ## Write docs/errors.md and the calls of docs/api.md from what they are made of
 	@$(PYTHON) tools/errors_doc.py
+	@$(PYTHON) -m tools.api_doc
+
+.PHONY: record
+record: setup ## Make one call of each kind on a suite of its own, and write docs/api.json
+	@$(PYTHON) -m tools.record_calls
 
 .PHONY: dist
 dist: setup ## Build wheel and sdist into dist/

@@ -1,11 +1,18 @@
 """Pages that are made from code say what the code says."""
 
+import json
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from google.protobuf import json_format, message_factory
+from google.protobuf.descriptor import MethodDescriptor
 
-from tools import errors_doc
+from tools import api_doc, errors_doc
+from tools.openapi import examples
+from tools.openapi.catalogue import Catalogue, bindings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -13,6 +20,52 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_the_page_of_errors_is_the_catalogue() -> None:
     """docs/errors.md was made anew after the last change of the catalogue: `make docs`."""
     assert (ROOT / errors_doc.PAGE).read_text(encoding="utf-8") == errors_doc.page()
+
+
+CATALOGUE = Catalogue((ROOT / api_doc.IMAGE).read_bytes())
+RECORDED = json.loads((ROOT / examples.PAGE).read_text(encoding="utf-8"))
+SECTION = re.compile(r"^### (\w+\.\w+)\n(.*?)(?=^### |\Z)", re.MULTILINE | re.DOTALL)
+
+
+def test_the_page_of_calls_is_made_of_the_contracts() -> None:
+    """docs/api.md was made anew after a proto or a recorded call had changed: `make docs`."""
+    written = (ROOT / api_doc.PAGE).read_text(encoding="utf-8")
+    assert written == api_doc.page(written, CATALOGUE, RECORDED)
+
+
+def sections() -> dict[str, str]:
+    """Return what docs/api.md says of each call."""
+    text = (ROOT / api_doc.PAGE).read_text(encoding="utf-8").partition(api_doc.MARK)[2]
+    return dict(SECTION.findall(text))
+
+
+@pytest.mark.parametrize("method", list(api_doc.public_calls(CATALOGUE)), ids=lambda one: one.name)
+def test_every_public_call_is_shown(method: MethodDescriptor) -> None:
+    """It has a line of curl, where it has a path, and one of grpcurl, which its request reads."""
+    section = sections()[f"{method.containing_service.name}.{method.name}"]
+    commands = [shlex.split(one.replace("\\\n", " ")) for one in commands_of(section)]
+    assert [one[0] for one in commands] == ["curl", "grpcurl"][not bindings(method) :]
+    for command in commands:
+        given = command[command.index("-d") + 1] if "-d" in command else "{}"
+        request = message_factory.GetMessageClass(method.input_type)()
+        json_format.Parse(given, request, descriptor_pool=CATALOGUE.pool)
+
+
+def commands_of(section: str) -> Iterator[str]:
+    """Return the commands of a section, each of which may take several lines."""
+    block = section.split("```\n")[1]
+    yield from re.split(r"\n(?=grpcurl )", block)
+
+
+@pytest.mark.parametrize("method", list(api_doc.public_calls(CATALOGUE)), ids=lambda one: one.name)
+def test_recorded_calls_are_of_these_contracts(method: MethodDescriptor) -> None:
+    """What is shown is a request and a reply of the call: `make record` after either changed."""
+    call = RECORDED[f"{method.containing_service.name}.{method.name}"]
+    replies = call["reply"] if isinstance(call["reply"], list) else [call["reply"]]
+    pairs = [(call["request"], method.input_type), *((one, method.output_type) for one in replies)]
+    for told, kind in pairs:
+        message = message_factory.GetMessageClass(kind)()
+        json_format.ParseDict(told, message, descriptor_pool=CATALOGUE.pool)
 
 
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")

@@ -14,6 +14,8 @@ from google.protobuf.descriptor import Descriptor, MethodDescriptor, ServiceDesc
 from google.protobuf.descriptor_pool import DescriptorPool
 
 OURS = "guilder."
+ORDER = ("guilder.wallet.", "guilder.ledger.", "guilder.notify.")
+"""Packages in the order in which people read of them; others follow."""
 
 _Proto = descriptor_pb2.FileDescriptorProto
 _MESSAGES, _ENUMS, _SERVICES = 4, 5, 6
@@ -61,7 +63,7 @@ class Catalogue:
 
     def public(self) -> Iterator[tuple[ServiceDescriptor, list[MethodDescriptor]]]:
         """Return each service that the public may call, with those of its calls."""
-        for name in self._services:
+        for name in sorted(self._services, key=_place):
             service: ServiceDescriptor = self.pool.FindServiceByName(name)
             methods = [one for one in service.methods if bindings(one)]
             if methods:
@@ -85,6 +87,11 @@ def bindings(method: MethodDescriptor) -> list[Binding]:
     """Return a call's verbs and paths; none for what the public can't call."""
     rule = method.GetOptions().Extensions[annotations_pb2.http]
     return [_binding(one) for one in (rule, *rule.additional_bindings) if one.WhichOneof("pattern")]
+
+
+def _place(service: str) -> int:
+    found = [place for place, package in enumerate(ORDER) if service.startswith(package)]
+    return found[0] if found else len(ORDER)
 
 
 def camel(name: str) -> str:

@@ -17,8 +17,8 @@ IDEMPOTENCY_KEY: Schema = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": (
-        "The call's idempotency key, where `idempotencyKey` does not give it; that one counts where"
-        " both do. One of them has to."
+        "The call's idempotency key, where `idempotencyKey` does not give it. One of them has to;"
+        " where both do they are equal."
     ),
     "schema": {"type": "string", **KEY},
 }

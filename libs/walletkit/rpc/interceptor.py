@@ -15,7 +15,6 @@ import grpc.aio
 import structlog
 
 from walletkit.errors import ServiceError
-from walletkit.rpc.keys import take_from_header
 from walletkit.rpc.status import DETAILS_KEY, GRPC_CODES, to_status
 
 _OURS = "/guilder."
@@ -100,8 +99,6 @@ def _unary(call: Handler, method: str, admit: Admit) -> Handler:
             admit()
             return await call(request, context)
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the caller gets a status
-            if take_from_header(error, request, context):
-                return await answer(request, context)
             await _abort(context, error, method)
 
     return answer
