@@ -54,8 +54,8 @@ def nodes(value: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401  # JSON
 @cache
 def _registry() -> Registry[Any]:
     whole = Resource.from_contents(document(), default_specification=DRAFT4)
-    empty: Registry[Any] = Registry()
-    return empty.with_resource(HERE, whole)
+    registry: Registry[Any] = Registry().with_resource(HERE, whole)
+    return registry
 
 
 def faults(instance: Any, schema: dict[str, Any]) -> list[str]:  # noqa: ANN401  # JSON

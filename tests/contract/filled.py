@@ -39,7 +39,6 @@ def _fill(draw: st.DrawFn, message: Message, depth: int) -> None:
         # Free forms: what they hold is nobody's rule.
         return
     required = REQUIRED.get(short(kind.full_name), ())
-    field: FieldDescriptor
     for field in kind.fields:
         choice = field.containing_oneof
         if choice is not None and len(choice.fields) > 1:
@@ -51,11 +50,16 @@ def _fill(draw: st.DrawFn, message: Message, depth: int) -> None:
             _set(draw, message, draw(_one_of(choice.fields)), depth)
 
 
-def _one_of(fields: Sequence[Any]) -> st.SearchStrategy[FieldDescriptor]:
+def _one_of(fields: Sequence[Any]) -> st.SearchStrategy[Any]:
     return st.sampled_from(fields)
 
 
-def _set(draw: st.DrawFn, message: Message, field: FieldDescriptor, depth: int) -> None:
+def _set(
+    draw: st.DrawFn,
+    message: Message,
+    field: Any,  # noqa: ANN401  # a descriptor, of one of two classes
+    depth: int,
+) -> None:
     target = getattr(message, field.name)
     rule = rule_of(field.full_name)
     inner = field.message_type
@@ -78,7 +82,10 @@ def _set(draw: st.DrawFn, message: Message, field: FieldDescriptor, depth: int) 
 def _values(field: FieldDescriptor, rule: Schema) -> st.SearchStrategy[Any]:
     """Return values of a field that is one value."""
     if field.enum_type is not None:
-        return st.sampled_from([value.number for value in field.enum_type.values])
+        # One that is required is given, and its zero stands for none.
+        needed = field.name in REQUIRED.get(short(field.containing_type.full_name), ())
+        numbers = [value.number for value in field.enum_type.values]
+        return st.sampled_from([number for number in numbers if number or not needed])
     if "enum" in rule:
         return st.sampled_from(list(rule["enum"]))
     if "pattern" in rule:
