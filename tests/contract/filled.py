@@ -79,7 +79,10 @@ def _set(
         setattr(message, field.name, draw(_values(field, rule)))
 
 
-def _values(field: FieldDescriptor, rule: Schema) -> st.SearchStrategy[Any]:
+def _values(
+    field: Any,  # noqa: ANN401  # as above
+    rule: Schema,
+) -> st.SearchStrategy[Any]:
     """Return values of a field that is one value."""
     if field.enum_type is not None:
         # One that is required is given, and its zero stands for none.
