@@ -51,7 +51,7 @@ def _fill(draw: st.DrawFn, message: Message, depth: int) -> None:
 
 
 def _one_of(fields: Sequence[Any]) -> st.SearchStrategy[Any]:
-    return st.sampled_from(fields)
+    return st.sampled_from(list(fields))
 
 
 def _set(
