@@ -104,7 +104,7 @@ class Checkout:
         git("checkout", "--quiet", "--force", "--detach", commit, folder=folder)
         git("clean", "--quiet", "--force", "-d", folder=folder)
         shards = len(StackSettings().shard_ports)
-        ports = free_ports(shards + 5)
+        ports = free_ports(shards + 6)
         settings = StackSettings(
             run_dir=folder / ".run",
             shard_ports=tuple(ports[:shards]),
@@ -113,6 +113,7 @@ class Checkout:
             wallet_port=ports[shards + 2],
             ledger_port=ports[shards + 3],
             notify_port=ports[shards + 4],
+            envoy_port=ports[shards + 5],
         )
         return cls(name, commit, folder, Stack(settings))
 

@@ -108,6 +108,42 @@ def test_a_failed_start_tells_the_log_and_leaves_nothing_running(stack: Stack) -
     assert {row.state for row in stack.status()} == {"stopped"}
 
 
+def test_an_envoy_that_can_not_start_says_why(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own words about what is wrong are in the message, and nothing is left running."""
+    for name in ("CERT", "KEY"):
+        monkeypatch.setenv(f"FRONT_TLS_{name}", str(stack.settings.run_dir / "none.pem"))
+    with pytest.raises(StackError, match=r"envoy ended with exit code 1(?s:.)*none\.pem"):
+        stack.start("envoy")
+    assert state_of(stack, "envoy") == "stopped"
+
+
+def test_envoy_that_can_not_be_configured_says_why(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that nobody may have is named before Envoy is started."""
+    public = stack.settings.run_dir / "public"
+    public.mkdir()
+    (public / "secret.txt").touch()
+    monkeypatch.setenv("FRONT_DOCUMENTS_DIR", str(public))
+    with pytest.raises(StackError, match=r"envoy can't be configured(?s:.)*secret\.txt"):
+        stack.start("envoy")
+
+
+def test_envoy_answers_without_any_service(stack: Stack) -> None:
+    """It is started, killed and found by name like every other process; its key is its owner's."""
+    with stack:
+        assert stack.start("envoy") == ["envoy"]
+        assert state_of(stack, "envoy") == "ready"
+        stack.kill("envoy")
+        assert state_of(stack, "envoy") == "died"
+        stack.restart("envoy")
+        assert state_of(stack, "envoy") == "ready"
+    key = stack.settings.run_dir / "auth" / "key.pem"
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
 def test_an_unknown_name_is_refused(stack: Stack) -> None:
     """A misspelt process is an error, not a silent nothing."""
     with pytest.raises(StackError, match="shard-0"):

@@ -15,6 +15,7 @@ import grpc.aio
 import structlog
 
 from walletkit.errors import ServiceError
+from walletkit.rpc.keys import has_key, keyed
 from walletkit.rpc.status import DETAILS_KEY, GRPC_CODES, to_status
 
 _OURS = "/guilder."
@@ -37,6 +38,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
     def __init__(self) -> None:
         """Start with no method known."""
         self._wrapped: dict[str, Method] = {}
+        self._keyed: dict[str, Method] = {}
         self._refusing = False
 
     def refuse(self) -> None:
@@ -50,12 +52,16 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
     ) -> MaybeMethod:
         """Return the method's handler with errors turned into statuses."""
         method: str = handler_call_details.method
-        wrapped = self._wrapped.get(method)
+        keyed_call = has_key(handler_call_details.invocation_metadata or ())
+        known = self._keyed if keyed_call else self._wrapped
+        wrapped = known.get(method)
         if wrapped is None:
             handler = await continuation(handler_call_details)
             if handler is None or not method.startswith(_OURS):
                 return handler
-            wrapped = self._wrapped[method] = _wrap(handler, method, self._admit)
+            if keyed_call and handler.unary_unary:
+                handler = _rebuild(handler, unary_unary=keyed(handler.unary_unary))
+            wrapped = known[method] = _wrap(handler, method, self._admit)
         return wrapped
 
     def _admit(self) -> None:

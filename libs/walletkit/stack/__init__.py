@@ -1,4 +1,4 @@
-"""Start, stop and show the local suite: databases, Redis, the services and the relay.
+"""Start, stop and show the local suite: databases, Redis, the services, the relay and Envoy.
 
 `python -m walletkit.stack up | down | status` for people, `Stack` for tests. Starts processes of
 its own on loopback, with data folders of its own; never touches a database that it did not start.

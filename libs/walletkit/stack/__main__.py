@@ -27,6 +27,7 @@ def up() -> None:
             console.print("up: already running")
         wallet, ledger, notify = (stack.address(name) for name in ("wallet", "ledger", "notify"))
         console.print(f"up: wallet {wallet}, ledger {ledger}, notify {notify}")
+        console.print(f"up: REST {stack.rest_url}, with a token")
 
 
 @app.command()

@@ -40,6 +40,9 @@ class StackSettings(BaseSettings):
     wallet_port: Port = 50_051
     ledger_port: Port = 50_052
     notify_port: Port = 50_053
+    envoy_port: Port = 8_080
+    # Threads of Envoy: each is an event loop of its own, and takes its share of the connections.
+    envoy_concurrency: Annotated[int, Field(ge=1, le=256)] = 1
     wallet_workers: PositiveInt = 1
     log_level: str = "INFO"
     # The demo's webhook receiver listens on loopback, which notify refuses unless told.
@@ -60,7 +63,7 @@ class StackSettings(BaseSettings):
     @model_validator(mode="after")
     def _refuse_shared_ports(self) -> Self:
         ports = [*self.shard_ports, self.books_port, self.redis_port]
-        ports += [self.wallet_port, self.ledger_port, self.notify_port]
+        ports += [self.wallet_port, self.ledger_port, self.notify_port, self.envoy_port]
         if twice := sorted({port for port in ports if ports.count(port) > 1}):
             raise ValueError(f"port {twice[0]} is given to two processes")
         return self
@@ -68,7 +71,7 @@ class StackSettings(BaseSettings):
     @classmethod
     def for_tests(cls, run_dir: Path, *, shards: int = 2) -> Self:
         """Return settings with free ports and small buffers, whatever the environment says."""
-        ports = free_ports(shards + 5)
+        ports = free_ports(shards + 6)
         return cls(
             run_dir=run_dir,
             shard_ports=tuple(ports[:shards]),
@@ -77,6 +80,8 @@ class StackSettings(BaseSettings):
             wallet_port=ports[shards + 2],
             ledger_port=ports[shards + 3],
             notify_port=ports[shards + 4],
+            envoy_port=ports[shards + 5],
+            envoy_concurrency=1,
             wallet_workers=1,
             allow_private_targets=True,
             buffer_pool_mb=64,

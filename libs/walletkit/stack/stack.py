@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from walletkit.stack import databases, process, services
+from walletkit.stack import databases, envoy, issuer, process, services
 from walletkit.stack.errors import StackError
+from walletkit.stack.issuer import Issuer
 from walletkit.stack.probes import NotReadyError, run_sql
 from walletkit.stack.process import Identity, Spec
 from walletkit.stack.runner import Runner
@@ -54,9 +55,11 @@ class Stack:
         """Describe the suite; nothing is started yet. `report` gets a line for each step."""
         self.settings = settings
         database_specs, service_specs = databases.specs(settings), services.specs(settings)
+        front_specs = envoy.specs(settings)
         self.databases = tuple(spec.name for spec in database_specs)
         self.services = tuple(spec.name for spec in service_specs)
-        self._specs = {spec.name: spec for spec in [*database_specs, *service_specs]}
+        self.front = tuple(spec.name for spec in front_specs)
+        self._specs = {spec.name: spec for spec in [*database_specs, *service_specs, *front_specs]}
         self._state = State(settings.run_dir)
         self._runner = Runner(settings, self._state, report)
         self._tied = tied
@@ -146,6 +149,16 @@ class Stack:
         return services.redis_url(self.settings)
 
     @property
+    def issuer(self) -> Issuer:
+        """Return the issuer of this suite's tokens; its key is made when it is missing."""
+        return issuer.made(self.settings.run_dir)
+
+    @property
+    def rest_url(self) -> str:
+        """Return where REST is spoken."""
+        return envoy.url(self.settings)
+
+    @property
     def environment(self) -> dict[str, str]:
         """Return the variables of all services of this suite."""
         return services.environment(self.settings)
@@ -179,6 +192,7 @@ class Stack:
                     self._runner.run_to_end(services.migrations(self.settings))
                 self._runner.start([spec for spec in waiting if spec.name != services.RELAY])
                 self._runner.start([spec for spec in waiting if spec.name == services.RELAY])
+                self._runner.start([spec for spec in specs if spec.name in self.front])
             except BaseException:
                 # Also for Ctrl-C: half a suite would hold ports and answer for a whole one.
                 self._stop(specs)
@@ -186,9 +200,9 @@ class Stack:
             return [spec.name for spec in specs]
 
     def _stop(self, specs: Sequence[Spec]) -> list[str]:
-        """Stop the services one by one, last started first; then the databases side by side."""
+        """Stop what serves one by one, last started first; then the databases side by side."""
         stopped: list[str] = []
-        for spec in reversed([spec for spec in specs if spec.name in self.services]):
+        for spec in reversed([spec for spec in specs if spec.name not in self.databases]):
             stopped += self._runner.stop([spec])
         stopped += self._runner.stop([spec for spec in specs if spec.name in self.databases])
         if self._guard is not None and not any(map(self.is_running, self._specs)):

@@ -1,0 +1,48 @@
+"""The whole configuration of Envoy, put together. Reads the descriptor set and the documents."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from walletkit.front import names, rpcs
+from walletkit.front.clusters import clusters, socket_address
+from walletkit.front.listener import listener
+from walletkit.front.settings import Document, FrontSettings, documents_of
+
+Json = dict[str, Any]
+
+LOG_FORMAT = {"time": "%Y-%m-%dT%T.%e", "level": "%l", "logger": "%n", "message": "%j"}
+
+
+def bootstrap(settings: FrontSettings, documents: Sequence[Document] = ()) -> Json:
+    """Return the configuration that an Envoy of these settings starts with.
+
+    ``documents`` are for everybody, beside those of ``documents_dir``. Raise ``OSError`` for a file
+    that can't be read, ``ValueError`` for one that nobody may have.
+    """
+    served = [*documents_of(settings.documents_dir), *documents]
+    return {
+        "node": {"id": "front", "cluster": "guilder"},
+        "admin": _admin(settings.admin),
+        "application_log_config": {"log_format": {"json_format": LOG_FORMAT}},
+        "overload_manager": _overload(settings.max_connections),
+        "static_resources": {
+            "listeners": [listener(settings, rpcs.read(settings.descriptors), served)],
+            "clusters": clusters(settings),
+        },
+    }
+
+
+def _admin(address: str) -> Json:
+    if address.startswith("unix:"):
+        return {"address": {"pipe": {"path": address.removeprefix("unix:"), "mode": 0o600}}}
+    return {"address": socket_address(address)}
+
+
+def _overload(max_connections: int) -> Json:
+    """Close connections beyond a bound at once: each costs memory before it has said a word."""
+    kind = f"{names.TYPES}.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    monitor = {
+        "name": "envoy.resource_monitors.global_downstream_max_connections",
+        "typed_config": {"@type": kind, "max_active_downstream_connections": max_connections},
+    }
+    return {"resource_monitors": [monitor]}

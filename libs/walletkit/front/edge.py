@@ -1,0 +1,84 @@
+"""The edge service: API keys and signatures become tokens there, and calls are counted. Pure.
+
+Everything that Envoy is told about it is here. Without an address nothing of it is switched on.
+"""
+
+from typing import Any
+
+from walletkit.front import names
+from walletkit.front.matching import only_with
+from walletkit.front.settings import FrontSettings
+
+Json = dict[str, Any]
+
+CLUSTER = "edge"
+DOMAIN = "guilder"
+AUTHORIZE_TIMEOUT = "1s"
+LIMIT_TIMEOUT = "0.050s"
+
+
+def authorization(settings: FrontSettings) -> list[Json]:
+    """Have credentials that are no token turned into one; none passes when the edge is away.
+
+    It is asked only about requests that carry such credentials. A signature is of the body's very
+    bytes, so these are shown to it; not for API keys, whose streams would never be whole.
+    """
+    if settings.edge_address is None:
+        return []
+    body = {
+        "max_request_bytes": settings.max_body_bytes,
+        "allow_partial_message": False,
+        "pack_as_bytes": True,
+    }
+    return [
+        only_with(names.API_KEY, _ask("edge_api_key")),
+        only_with(names.SIGNATURE, _ask("edge_signature", with_request_body=body)),
+    ]
+
+
+def rate_limit(settings: FrontSettings) -> list[Json]:
+    """Have calls counted, for all replicas together; when the edge is away they pass."""
+    if settings.edge_address is None:
+        return []
+    return [
+        {
+            "name": "edge_rate_limit",
+            "typed_config": {
+                "@type": f"{names.TYPES}.filters.http.ratelimit.v3.RateLimit",
+                "domain": DOMAIN,
+                "timeout": LIMIT_TIMEOUT,
+                "failure_mode_deny": False,
+                "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
+                "rate_limited_as_resource_exhausted": True,
+                "rate_limit_service": {
+                    "transport_api_version": "V3",
+                    "grpc_service": _service(LIMIT_TIMEOUT),
+                },
+            },
+        }
+    ]
+
+
+def counted_by(rpc_path: str) -> list[Json]:
+    """Say by what a call is counted: by who makes it, and by who and what together."""
+    subject = {"request_headers": {"header_name": names.SUBJECT, "descriptor_key": "subject"}}
+    call = {"generic_key": {"descriptor_key": "call", "descriptor_value": rpc_path}}
+    return [{"actions": [subject]}, {"actions": [subject, call]}]
+
+
+def _ask(name: str, **fields: object) -> Json:
+    return {
+        "name": name,
+        "typed_config": {
+            "@type": f"{names.TYPES}.filters.http.ext_authz.v3.ExtAuthz",
+            "transport_api_version": "V3",
+            "grpc_service": _service(AUTHORIZE_TIMEOUT),
+            "failure_mode_allow": False,
+            "status_on_error": {"code": "ServiceUnavailable"},
+            **fields,
+        },
+    }
+
+
+def _service(timeout: str) -> Json:
+    return {"envoy_grpc": {"cluster_name": CLUSTER}, "timeout": timeout}

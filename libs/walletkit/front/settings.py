@@ -1,0 +1,130 @@
+"""Settings of the front door, from the environment (prefix FRONT_) into one frozen object."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, NamedTuple, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
+from pydantic_settings import BaseSettings, NoDecode
+
+from walletkit import settings
+from walletkit.settings import Address, strict
+
+PREFIX = "FRONT_"
+ISSUER = "https://guilder.local"
+AUDIENCE = "guilder"
+_CONTENT_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "application/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".map": "application/json",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+    ".yaml": "application/yaml",
+}
+
+
+class Document(NamedTuple):
+    """A file that everybody may read, and the path that it answers."""
+
+    path: str
+    file: Path
+
+    @property
+    def content_type(self) -> str:
+        """Return the media type by the file's name; one that is not known is refused."""
+        kind = _CONTENT_TYPES.get(self.file.suffix)
+        if kind is None:
+            raise ValueError(f"{self.file}: must end in one of {', '.join(_CONTENT_TYPES)}")
+        return kind
+
+
+def _split(value: object) -> object:
+    """Read `a,b`: pydantic-settings would want JSON for a tuple."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _loopback(address: str) -> str:
+    """Refuse an admin interface that others could reach: it can stop Envoy and shows its keys."""
+    if address.startswith("unix:"):
+        return address
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and host and ipaddress.ip_address(host).is_loopback:
+        return address
+    raise ValueError("must be unix:<path>, or a loopback address and a port")
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Origin = Annotated[str, Field(pattern=r"^https?://[^/*\s]+$")]
+
+
+class FrontSettings(BaseSettings):
+    """What an operator decides about the front door."""
+
+    model_config = strict(PREFIX)
+
+    listen: Address = "0.0.0.0:8080"
+    admin: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1:9901"
+    descriptors: Path
+    """The descriptor set of the contracts: ``gen/guilder.binpb``."""
+    wallet_address: Address
+    ledger_address: Address
+    notify_address: Address
+
+    auth_jwks: str
+    """Path or URL of the issuer's public keys."""
+    auth_issuer: str = ISSUER
+    auth_audience: str = AUDIENCE
+
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+
+    # What turns API keys and signatures into tokens, and counts calls; empty: neither.
+    edge_address: Address | None = None
+    edge_jwks: str = ""
+    edge_issuer: str = ""
+
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = ()
+    trusted_hops: int = Field(default=0, ge=0, le=10)
+    """Proxies in front whose word of a client's address is taken."""
+    max_body_bytes: int = Field(default=8 * 2**20, ge=1_024, le=16 * 2**20)
+    max_connections: PositiveInt = 10_000
+    documents_dir: Path | None = None
+    """A folder with ``openapi.json`` and ``docs/``, which anyone may read."""
+    access_log: str = "/dev/stdout"
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together")
+        if len({self.edge_address is None, not self.edge_jwks, not self.edge_issuer}) > 1:
+            raise ValueError("edge_address, edge_jwks and edge_issuer go together")
+        return self
+
+
+def load() -> FrontSettings:
+    """Read the environment. Raise ``SettingsError``."""
+    return settings.load(FrontSettings)
+
+
+def documents_of(folder: Path | None) -> tuple[Document, ...]:
+    """List what a folder has for everybody: ``openapi.json``, and what is below ``docs/``.
+
+    ``docs/index.html`` answers ``/docs`` and ``/docs/`` too. Raise ``ValueError`` for any other
+    file: what lies in there is public, so nothing may get there by mistake.
+    """
+    if folder is None:
+        return ()
+    found: list[Document] = []
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        path = f"/{file.relative_to(folder).as_posix()}"
+        if path != "/openapi.json" and not path.startswith("/docs/"):
+            raise ValueError(f"{file}: only openapi.json and docs/ are for everybody")
+        found.append(Document(path, file))
+        if path == "/docs/index.html":
+            found += [Document("/docs", file), Document("/docs/", file)]
+    return tuple(found)

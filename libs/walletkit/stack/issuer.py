@@ -1,0 +1,113 @@
+"""The local suite's own issuer of tokens: a key and its JWKS in a folder. For development only."""
+
+import base64
+import hashlib
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+NAME = "https://guilder.local"
+AUDIENCE = "guilder"
+FOLDER = "auth"
+"""In the suite's run folder."""
+DEFAULT_TTL_S = 3_600
+
+_KEY_FILE = "key.pem"
+_JWKS_FILE = "jwks.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """One issuer: the folder has its private key, for this user's eyes only, and its JWKS."""
+
+    folder: Path
+
+    @property
+    def jwks(self) -> Path:
+        """The file of public keys: what services and Envoy are given."""
+        return self.folder / _JWKS_FILE
+
+    def sign(
+        self,
+        subject: str,
+        roles: Sequence[str],
+        *,
+        account_id: str = "",
+        ttl_s: int = DEFAULT_TTL_S,
+    ) -> str:
+        """Return a token for a client id with roles; ``account_id`` is a customer's."""
+        key = _read(self.folder / _KEY_FILE)
+        now = int(time.time())
+        claims: dict[str, Any] = {
+            "iss": NAME,
+            "aud": AUDIENCE,
+            "sub": subject,
+            "roles": list(roles),
+            "iat": now,
+            "exp": now + ttl_s,
+            "jti": str(uuid4()),
+        }
+        if account_id:
+            claims["account_id"] = account_id
+        headers = {"kid": _jwk(key)["kid"]}
+        return jwt.encode(claims, key, algorithm="EdDSA", headers=headers)
+
+
+def made(run_dir: Path) -> Issuer:
+    """Return the suite's issuer; key and JWKS are made when they are missing."""
+    folder = run_dir / FOLDER
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    key_file, issuer = folder / _KEY_FILE, Issuer(folder)
+    if not key_file.exists():
+        _write(key_file, _pem(Ed25519PrivateKey.generate()), mode=0o600)
+    if not issuer.jwks.exists():
+        keys = {"keys": [_jwk(_read(key_file))]}
+        _write(issuer.jwks, json.dumps(keys, indent=2).encode(), mode=0o644)
+    return issuer
+
+
+def _write(path: Path, content: bytes, *, mode: int) -> None:
+    """Write a file whole, whoever else reads or makes it now: the last one stays."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        file.write(content)
+    scratch.replace(path)
+
+
+def _read(path: Path) -> Ed25519PrivateKey:
+    key = load_pem_private_key(path.read_bytes(), password=None)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise TypeError(f"{path}: not an Ed25519 key")
+    return key
+
+
+def _pem(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _jwk(key: Ed25519PrivateKey) -> dict[str, str]:
+    """Write the public half; its id is made from it."""
+    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return {
+        "kty": "OKP",
+        "crv": "Ed25519",
+        "x": base64.urlsafe_b64encode(public).decode().rstrip("="),
+        "kid": hashlib.sha256(public).hexdigest()[:16],
+        "alg": "EdDSA",
+        "use": "sig",
+    }
