@@ -61,8 +61,8 @@ def bad_tokens(suite: Stack) -> dict[str, str]:
     head, body, signature = good.split(".")
     nobody, root = encoded({"alg": "none", "typ": "JWT"}), encoded(claims(sub="root"))
     stranger = ec.generate_private_key(ec.SECP256R1())
-    public = suite.issuer.jwks.read_text(encoding="utf-8")
-    kid = json.loads(public)["keys"][0]["kid"]
+    (public,) = json.loads(suite.issuer.jwks.read_text(encoding="utf-8"))["keys"]
+    kid = public["kid"]
     return {
         "expired": signed(suite, exp=int(time.time()) - 120),
         "never expires": signed(suite, exp=None),
@@ -76,7 +76,7 @@ def bad_tokens(suite: Stack) -> dict[str, str]:
         "altered": f"{head}.{root}.{signature}",
         "another's key": jwt.encode(claims(), stranger, algorithm="ES256", headers={"kid": kid}),
         "public key as a secret": jwt.encode(
-            claims(), public.ljust(64), algorithm="HS256", headers={"kid": kid}
+            claims(), public["x"], algorithm="HS256", headers={"kid": kid}
         ),
         "no token": "x",
     }

@@ -66,7 +66,7 @@ def _provider(issuer: str, jwks: str, settings: FrontSettings) -> Json:
 
 def _keys(jwks: str, settings: FrontSettings) -> Json:
     if not _is_url(jwks):
-        # Watched: a file that is replaced is read again.
+        # Read at the start alone, unlike a URL: Envoy does not watch it.
         return {"local_jwks": {"filename": jwks}}
     cluster = KEYS_CLUSTER if jwks == settings.auth_jwks else EDGE_KEYS_CLUSTER
     return {

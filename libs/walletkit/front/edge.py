@@ -7,6 +7,7 @@ from typing import Any
 
 from walletkit.front import names
 from walletkit.front.matching import only_with
+from walletkit.front.rpcs import Rpc
 from walletkit.front.settings import FrontSettings
 
 Json = dict[str, Any]
@@ -59,11 +60,17 @@ def rate_limit(settings: FrontSettings) -> list[Json]:
     ]
 
 
-def counted_by(rpc_path: str) -> list[Json]:
-    """Say by what a call is counted: by who makes it, and by who and what together."""
-    subject = {"request_headers": {"header_name": names.SUBJECT, "descriptor_key": "subject"}}
-    call = {"generic_key": {"descriptor_key": "call", "descriptor_value": rpc_path}}
-    return [{"actions": [subject]}, {"actions": [subject, call]}]
+def counted_by(rpc: Rpc) -> list[Json]:
+    """Say by what a call is counted: by who makes it, and by whether it changes something."""
+    route = "write" if rpc.changes else "read"
+    return [
+        {
+            "actions": [
+                {"request_headers": {"header_name": names.SUBJECT, "descriptor_key": "client"}},
+                {"generic_key": {"descriptor_key": "route", "descriptor_value": route}},
+            ]
+        }
+    ]
 
 
 def _ask(name: str, **fields: object) -> Json:

@@ -7,7 +7,7 @@ from walletkit.front import names
 from walletkit.front.clusters import socket_address
 from walletkit.front.filters import http_filters
 from walletkit.front.replies import local_replies
-from walletkit.front.routes import routes
+from walletkit.front.routes import preflight, routes
 from walletkit.front.rpcs import Rpc
 from walletkit.front.settings import Document, FrontSettings
 
@@ -184,6 +184,7 @@ def _route_config(
     }
     if settings.cors_origins:
         host["typed_per_filter_config"] = {names.CORS: _cors(settings.cors_origins)}
+        host["routes"].append(preflight())
     largest = max((document.file.stat().st_size for document in documents), default=0)
     return {
         "name": "front",

@@ -50,6 +50,22 @@ def routes(
     ]
 
 
+def preflight() -> Json:
+    """Let CORS see a browser's question, for which it needs a route; others are answered 404."""
+    return {
+        "name": "preflight",
+        "match": {
+            "prefix": "/",
+            "headers": [
+                _is(":method", {"exact": "OPTIONS"}),
+                {"name": "access-control-request-method", "present_match": True},
+            ],
+        },
+        "direct_response": {"status": 404, "body": {"inline_string": "not from this origin"}},
+        "typed_per_filter_config": _off(names.TRANSCODER),
+    }
+
+
 def _grpc(rpc: Rpc, *, counted: bool) -> Json:
     """Match gRPC and gRPC-Web; both post to the call's path."""
     return {
@@ -102,7 +118,7 @@ def _action(rpc: Rpc, *, counted: bool) -> Json:
     """Say where a call goes, its times, and what may be tried again."""
     action: Json = {"cluster": rpc.cluster}
     if counted:
-        action["rate_limits"] = edge.counted_by(rpc.path)
+        action["rate_limits"] = edge.counted_by(rpc)
     if rpc.kind is Kind.STREAM:
         # No timeout: it counts until the last byte. A stream has a length and a silence instead.
         limit = _seconds(STREAM_S)

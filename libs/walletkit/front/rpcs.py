@@ -76,6 +76,11 @@ class Rpc:
     kind: Kind
     bindings: tuple[Binding, ...]
 
+    @property
+    def changes(self) -> bool:
+        """Tell whether it may change something, as a stream may, too."""
+        return self.path in GRPC_ONLY or any(one.method != "GET" for one in self.bindings)
+
 
 def read(descriptors: Path) -> tuple[Rpc, ...]:
     """List the public calls. Raise ``OSError`` for a descriptor set that can't be read."""
