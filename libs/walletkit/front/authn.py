@@ -37,8 +37,6 @@ def authentication(settings: FrontSettings) -> Json:
             "@type": f"{names.TYPES}.filters.http.jwt_authn.v3.JwtAuthentication",
             "providers": providers,
             "rules": rules,
-            # A browser's question whether it may call carries no token; CORS answers it.
-            "bypass_cors_preflight": bool(settings.cors_origins),
         },
     }
 

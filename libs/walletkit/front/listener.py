@@ -184,7 +184,7 @@ def _route_config(
     }
     if settings.cors_origins:
         host["typed_per_filter_config"] = {names.CORS: _cors(settings.cors_origins)}
-        host["routes"].append(preflight())
+        host["routes"].append(preflight(rpcs[0].cluster))
     largest = max((document.file.stat().st_size for document in documents), default=0)
     return {
         "name": "front",

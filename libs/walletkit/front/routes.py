@@ -50,8 +50,12 @@ def routes(
     ]
 
 
-def preflight() -> Json:
-    """Let CORS see a browser's question, for which it needs a route; others are answered 404."""
+def preflight(cluster: str) -> Json:
+    """Let CORS see a browser's question: it looks only at what has a route to a service.
+
+    It answers for the origins that it knows, before a token is asked for. No other gets
+    to the service: the transcoder knows no such call, and for gRPC there is no route.
+    """
     return {
         "name": "preflight",
         "match": {
@@ -59,10 +63,11 @@ def preflight() -> Json:
             "headers": [
                 _is(":method", {"exact": "OPTIONS"}),
                 {"name": "access-control-request-method", "present_match": True},
+                _is("content-type", {"prefix": "application/grpc"})
+                | {"invert_match": True, "treat_missing_header_as_empty": True},
             ],
         },
-        "direct_response": {"status": 404, "body": {"inline_string": "not from this origin"}},
-        "typed_per_filter_config": _off(names.TRANSCODER),
+        "route": {"cluster": cluster},
     }
 
 
