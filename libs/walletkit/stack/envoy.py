@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from guilder.wallet.v1 import wallet_service_pb2
-from walletkit.front import FrontSettings, bootstrap
+from walletkit import documents
+from walletkit.front import Document, FrontSettings, bootstrap
 from walletkit.front.names import HEALTH
 from walletkit.stack import issuer
 from walletkit.stack.errors import StackError
@@ -95,11 +96,17 @@ def _configure(settings: StackSettings) -> None:
     """Write the configuration of this start, and make the issuer whose tokens it takes."""
     issuer.made(settings.run_dir)
     try:
-        made = bootstrap(front_settings(settings))
+        made = bootstrap(front_settings(settings), _documents(settings))
     except (OSError, ValueError) as error:
         raise StackError(f"{ENVOY} can't be configured: {error}") from error
     path = settings.run_dir / CONFIGURATION
     path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+
+
+def _documents(settings: StackSettings) -> list[Document]:
+    """Return what everybody may read: the contract, and the page that shows it."""
+    openapi = front_settings(settings).descriptors.with_name("openapi.json")
+    return [Document(path, file) for path, file in documents.files(openapi).items()]
 
 
 def _options(settings: StackSettings) -> tuple[str, ...]:
