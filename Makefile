@@ -82,8 +82,9 @@ format: setup ## Format code and protos
 	@$(VENV)/buf format --write protos
 
 .PHONY: docs
-docs: setup ## Write docs/errors.md and the calls of docs/api.md from what they are made of
+docs: setup ## Write docs/errors.md, docs/authorization.md and the calls of docs/api.md
 	@$(PYTHON) tools/errors_doc.py
+	@$(PYTHON) tools/roles_doc.py
 	@$(PYTHON) -m tools.api_doc
 
 .PHONY: record

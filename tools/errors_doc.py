@@ -12,6 +12,8 @@ _HTTP = {
     Code.INVALID_ARGUMENT: 400,
     Code.FAILED_PRECONDITION: 400,
     Code.OUT_OF_RANGE: 400,
+    Code.UNAUTHENTICATED: 401,
+    Code.PERMISSION_DENIED: 403,
     Code.NOT_FOUND: 404,
     Code.ALREADY_EXISTS: 409,
     Code.ABORTED: 409,
@@ -29,8 +31,8 @@ programs: always an `ErrorInfo` with `reason`, `domain` = `guilder` and `metadat
 that the sentence names), and for malformed requests a `BadRequest` with one entry for each field.
 Decide by `reason`; sentences may change.
 
-Checks come in one order: shape, then the idempotency key, then existence, state, currency,
-version, limits, funds.
+Checks come in one order: credentials and role, shape, then the idempotency key, then existence,
+state, currency, version, limits, funds.
 
 **Is it kept with its key?** Declines with FAILED_PRECONDITION or ABORTED are decisions: the same
 key gets the same decline, also when the wallet could pay by now. Everything else may end otherwise

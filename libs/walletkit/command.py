@@ -1,10 +1,13 @@
-"""Read a service's command line: ``python -m <service> <command>``."""
+"""Read a service's command line, ``python -m <service> <command>``, and run what it says."""
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, TypeVar
 
+import uvloop
+
+from walletkit.auth.refusals import StartError
 from walletkit.settings import SettingsError
 
 USAGE_ERROR = 2
@@ -25,3 +28,11 @@ def choose(
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(USAGE_ERROR)
+
+
+def run(service: Coroutine[Any, Any, None]) -> None:
+    """Run a service to its end; exit with 1 when it must not start as it is set up."""
+    try:
+        uvloop.run(service)
+    except StartError as error:
+        sys.exit(f"refused: {error}")

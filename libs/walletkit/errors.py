@@ -17,6 +17,8 @@ class Code(StrEnum):
     """The gRPC codes in use; names as in ``grpc.StatusCode``."""
 
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
     NOT_FOUND = "NOT_FOUND"
     ALREADY_EXISTS = "ALREADY_EXISTS"
     FAILED_PRECONDITION = "FAILED_PRECONDITION"
@@ -40,6 +42,26 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
         "INVALID_FIELD": Entry(
             Code.INVALID_ARGUMENT,
             "A field is malformed; `BadRequest` names field, value and rule.",
+        ),
+        "CREDENTIALS_MISSING": Entry(
+            Code.UNAUTHENTICATED,
+            "The call needs credentials: metadata or header `authorization: Bearer <token>`.",
+        ),
+        "CREDENTIALS_INVALID": Entry(
+            Code.UNAUTHENTICATED,
+            "The token proves nothing here; `problem` says what is wrong with it.",
+        ),
+        "CREDENTIALS_EXPIRED": Entry(
+            Code.UNAUTHENTICATED, "The token's time is over. Get a new one, and call again."
+        ),
+        "PERMISSION_DENIED": Entry(
+            Code.PERMISSION_DENIED,
+            "None of the caller's roles may do this; `roles` names those that may.",
+        ),
+        "ISSUER_UNAVAILABLE": Entry(
+            Code.UNAVAILABLE,
+            "The keys of the token's issuer can't be had at the moment; nothing was changed. Retry"
+            " later with the same key.",
         ),
         "WALLET_NOT_FOUND": Entry(Code.NOT_FOUND, "No wallet has this id or alias."),
         "TRANSACTION_NOT_FOUND": Entry(Code.NOT_FOUND, "No transaction has this id."),

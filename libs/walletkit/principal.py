@@ -23,6 +23,9 @@ class Role(StrEnum):
     """Reads everything, and changes nothing."""
     ADMIN = "admin"
     """Gives out credentials, and may do all that the others may."""
+    INTERNAL = "internal"
+    """Another service of the suite. No token can claim it: it follows from the subject or the
+    certificate, where the settings name these."""
 
 
 class Principal(NamedTuple):

@@ -6,7 +6,7 @@ import uvloop
 
 from ledger.settings import Settings, load
 from ledger.store import bootstrap
-from walletkit.command import choose
+from walletkit.command import choose, run
 from walletkit.sql.session import UnsafeServerError
 from walletkit.telemetry import log
 
@@ -30,7 +30,7 @@ def _run(command: str, settings: Settings) -> None:
     from ledger import wiring  # noqa: PLC0415  # migrate needs no gRPC
 
     try:
-        uvloop.run(wiring.serve(settings))
+        run(wiring.serve(settings))
     except UnsafeServerError as error:
         sys.exit(f"refused: {error}")
 

@@ -5,15 +5,15 @@ start by name.
 """
 
 from pydantic import Field
-from pydantic_settings import BaseSettings
 
 from walletkit import settings
+from walletkit.auth.settings import AuthSettings
 from walletkit.settings import Address, DatabaseUrl, LogLevel, strict
 
 PREFIX = "LEDGER_"
 
 
-class Settings(BaseSettings):
+class Settings(AuthSettings):
     """What an operator decides about the ledger."""
 
     model_config = strict(PREFIX)

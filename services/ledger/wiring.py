@@ -23,6 +23,7 @@ from ledger.store.positions import Positions
 from ledger.store.shard_store import ShardStore
 from walletkit.errors import ServiceError
 from walletkit.rpc import server
+from walletkit.rpc.tls import open_channel
 from walletkit.sql.session import open_session
 
 READ_SESSIONS = 6
@@ -49,7 +50,7 @@ class Ledger:
         self._reads = Pool(self._url, READ_SESSIONS)
         self._proofs = Pool(self._url, PROOF_SESSIONS)
         self._positions = Positions(self._reads)
-        self._channel = grpc.aio.insecure_channel(settings.wallet_address)
+        self._channel = open_channel(settings.wallet_address, settings)
         self._streams = Streams(self._writer, settings.commit_interval_ms / 1_000)
         self._loops: list[asyncio.Task[None]] = []
 
@@ -113,6 +114,7 @@ async def serve(settings: Settings) -> None:
     ledger = Ledger(settings)
     await server.serve(
         listen=settings.listen,
+        auth=settings,
         register=ledger.register,
         service_names=(SERVICE_NAME,),
         ready=ledger.ready,

@@ -4,7 +4,7 @@ import uvloop
 
 from notify.settings import Settings, load
 from notify.store import bootstrap
-from walletkit.command import choose
+from walletkit.command import choose, run
 from walletkit.telemetry import log
 
 COMMANDS = {
@@ -26,7 +26,7 @@ def _run(command: str, settings: Settings) -> None:
         return
     from notify import wiring  # noqa: PLC0415  # migrate needs neither gRPC nor Redis
 
-    uvloop.run(wiring.serve(settings))
+    run(wiring.serve(settings))
 
 
 if __name__ == "__main__":

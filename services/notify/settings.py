@@ -7,15 +7,15 @@ start by name.
 from typing import Annotated
 
 from pydantic import Field
-from pydantic_settings import BaseSettings
 
 from walletkit import settings
+from walletkit.auth.settings import AuthSettings
 from walletkit.settings import Address, DatabaseUrl, LogLevel, strict
 
 PREFIX = "NOTIFY_"
 
 
-class Settings(BaseSettings):
+class Settings(AuthSettings):
     """What an operator decides about notify.
 
     Redis needs at most about ``kept_bytes`` for each shard, and 1 KiB for each queued delivery: so

@@ -91,6 +91,7 @@ async def serve(settings: Settings) -> None:
     app.loops.start()
     await serve_grpc(
         listen=settings.listen,
+        auth=settings,
         register=app.register,
         service_names=(SERVICE_NAME,),
         ready=app.loops.is_ready,

@@ -6,7 +6,7 @@ import uvloop
 
 from wallet.settings import Settings, load
 from wallet.store import bootstrap
-from walletkit.command import choose
+from walletkit.command import choose, run
 from walletkit.rpc.workers import run_workers
 from walletkit.telemetry import log
 
@@ -36,7 +36,7 @@ def _run(command: str, settings: Settings) -> None:
     if command == "serve" and settings.workers > 1:
         worker = (sys.executable, "-P", "-m", "wallet", "serve")
         sys.exit(uvloop.run(run_workers(settings.workers, worker, {"WALLET_WORKERS": "1"})))
-    uvloop.run(wiring.serve(settings) if command == "serve" else wiring.relay(settings))
+    run(wiring.serve(settings) if command == "serve" else wiring.relay(settings))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
+from walletkit.auth.settings import AuthSettings
 from walletkit.settings import Address, DatabaseUrl, LogLevel, SettingsError, strict
 
 PREFIX = "WALLET_"
@@ -21,7 +22,7 @@ MAX_SHARDS = 1_024
 _SHARD = re.compile(r"WALLET_SHARD_(0|[1-9][0-9]{0,3})_URL")
 
 
-class Settings(BaseSettings):
+class Settings(AuthSettings):
     """What an operator decides about the wallet service."""
 
     model_config = strict(PREFIX)

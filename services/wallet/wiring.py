@@ -10,10 +10,13 @@ from wallet.api.audit_servicer import WalletAuditServicer
 from wallet.api.history import History
 from wallet.api.wallet_servicer import WalletServicer
 from wallet.engine.router import Router
+from wallet.relay import sinks
 from wallet.relay.process import run_relay
+from wallet.relay.sinks import CHANNEL_OPTIONS
 from wallet.settings import Settings
 from wallet.store.shard import Shard
 from walletkit.rpc.server import serve as serve_rpc
+from walletkit.rpc.tls import open_channel
 
 SERVICE_NAMES = (
     wallet_pb.DESCRIPTOR.services_by_name["WalletService"].full_name,
@@ -31,7 +34,7 @@ async def serve(settings: Settings) -> None:
         leg_wait_s=settings.leg_wait_ms / 1000,
     )
     await router.start()
-    async with grpc.aio.insecure_channel(settings.ledger_address) as ledger:
+    async with open_channel(settings.ledger_address, settings) as ledger:
         wallets = WalletServicer(router, History(ledger))
         audits = WalletAuditServicer(settings.shard_urls)
 
@@ -41,6 +44,7 @@ async def serve(settings: Settings) -> None:
 
         await serve_rpc(
             listen=settings.listen,
+            auth=settings,
             register=register,
             service_names=SERVICE_NAMES,
             ready=router.ready,
@@ -49,11 +53,13 @@ async def serve(settings: Settings) -> None:
 
 
 async def relay(settings: Settings) -> None:
-    """Stream the outboxes until a signal says stop."""
+    """Stream the outboxes until a signal says stop. Raise ``StartError``."""
     await run_relay(
         settings.shard_urls,
-        settings.ledger_address,
-        settings.notify_address,
+        (
+            sinks.ledger(open_channel(settings.ledger_address, settings, CHANNEL_OPTIONS)),
+            sinks.notify(open_channel(settings.notify_address, settings, CHANNEL_OPTIONS)),
+        ),
         durable=not settings.allow_weak_durability,
         retention_hours=settings.outbox_retention_hours,
     )

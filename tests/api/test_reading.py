@@ -132,6 +132,7 @@ async def process(urls: tuple[str, ...]) -> AsyncIterator[tuple[asyncio.subproce
         address = f"127.0.0.1:{probe.getsockname()[1]}"
     settings = {
         "WALLET_LISTEN": address,
+        "WALLET_AUTH_MODE": "trusted",
         "WALLET_LEDGER_ADDRESS": NOWHERE,
         "WALLET_NOTIFY_ADDRESS": NOWHERE,
         **{f"WALLET_SHARD_{number}_URL": url for number, url in enumerate(urls)},

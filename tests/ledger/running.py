@@ -74,6 +74,7 @@ async def serving(url: str, wallets: FakeWallets, interval_ms: int = 0) -> Async
     port = server.add_insecure_port("127.0.0.1:0")
     settings = Settings(
         listen="127.0.0.1:0",
+        auth_mode="trusted",
         database_url=url,
         wallet_address=f"127.0.0.1:{port}",
         commit_interval_ms=interval_ms,

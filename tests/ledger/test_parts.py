@@ -233,6 +233,7 @@ async def test_what_came_before_a_failure_is_collected_first() -> None:
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Missing, malformed and unknown variables stop the start by name."""
     monkeypatch.setenv("LEDGER_LISTEN", "127.0.0.1:1")
+    monkeypatch.setenv("LEDGER_AUTH_MODE", "trusted")
     monkeypatch.setenv("LEDGER_DATABASE_URL", "mysql://root@127.0.0.1:1/ledger")
     with pytest.raises(SettingsError, match="LEDGER_WALLET_ADDRESS"):
         load()

@@ -15,6 +15,7 @@ def settings(fresh_databases: FreshDatabases) -> Settings:
     """Settings of a service whose retries come at once."""
     return Settings(
         listen="127.0.0.1:0",
+        auth_mode="trusted",
         database_url=fresh_databases.notify,
         redis_url=fresh_databases.redis,
         allow_private_targets=True,

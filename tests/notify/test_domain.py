@@ -229,6 +229,7 @@ def test_wrong_environment_is_named(
     """A missing, malformed or unknown variable stops the start by its name."""
     environment: dict[str, str | None] = {
         "NOTIFY_LISTEN": "127.0.0.1:0",
+        "NOTIFY_AUTH_MODE": "trusted",
         "NOTIFY_DATABASE_URL": "mysql://root:hidden@127.0.0.1/notify",
         "NOTIFY_REDIS_URL": "redis://:hidden@127.0.0.1",
     }

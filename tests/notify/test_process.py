@@ -26,6 +26,7 @@ async def command(settings: Settings, name: str, port: int) -> Process:
     environment = {name: value for name, value in os.environ.items() if name[:7] != "NOTIFY_"}
     environment |= {
         "NOTIFY_LISTEN": f"127.0.0.1:{port}",
+        "NOTIFY_AUTH_MODE": "trusted",
         "NOTIFY_DATABASE_URL": settings.database_url,
         "NOTIFY_REDIS_URL": settings.redis_url,
         "NOTIFY_ALLOW_PRIVATE_TARGETS": "true",

@@ -13,6 +13,8 @@ from google.protobuf.descriptor import MethodDescriptor
 from tools import api_doc, errors_doc
 from tools.openapi import examples
 from tools.openapi.catalogue import Catalogue, bindings
+from tools import errors_doc, roles_doc
+from walletkit.auth.settings import AuthSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,6 +91,19 @@ def test_operations_names_every_setting(service: str) -> None:
     fields = set(SETTING.findall(module)) - {"model_config", "shard_urls"}
     assert fields
     assert not [name for name in fields if f"{service}_{name}".upper() not in text]
+
+
+@pytest.mark.parametrize("field", AuthSettings.model_fields)
+def test_operations_names_what_all_services_share(field: str) -> None:
+    """Who may call and how is set in every service by the same names, behind its prefix."""
+    text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    assert f"_{field.upper()}" in text
+
+
+def test_the_page_of_roles_is_the_table() -> None:
+    """docs/authorization.md was made anew after the last change of the table: `make docs`."""
+    page = (ROOT / "docs/authorization.md").read_text(encoding="utf-8")
+    assert page == roles_doc.page()
 
 
 def test_the_api_page_names_every_call() -> None:

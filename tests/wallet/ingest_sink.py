@@ -8,7 +8,7 @@ import grpc.aio
 
 from guilder.events.v1.record_pb2 import SequencedRecord
 from guilder.ledger.v1 import ledger_service_pb2 as pb
-from wallet.relay.sinks import Sink, ledger
+from wallet.relay.sinks import CHANNEL_OPTIONS, Sink, ledger
 from walletkit.chain import genesis_hash, next_hash
 from walletkit.errors import ServiceError
 from walletkit.rpc.interceptor import StatusInterceptor
@@ -56,7 +56,7 @@ class IngestSink:
 
     def client(self) -> Sink:
         """Describe this sink to a relay."""
-        return ledger(f"127.0.0.1:{self._port}")
+        return ledger(grpc.aio.insecure_channel(f"127.0.0.1:{self._port}", options=CHANNEL_OPTIONS))
 
     def of(self, shard: int) -> list[bytes]:
         """Return genesis and the hashes taken in from a shard."""

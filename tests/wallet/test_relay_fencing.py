@@ -3,6 +3,7 @@
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 
+import grpc.aio
 import pytest
 import structlog
 from asyncmy.errors import IntegrityError
@@ -91,7 +92,8 @@ async def test_a_shard_that_lost_records_while_relaying_is_fenced(
 
 async def test_only_the_ledger_may_fence() -> None:
     """Where notify and its Redis stand never decides whether money moves."""
-    for sink, may_fence in ((ledger("127.0.0.1:1"), True), (notify("127.0.0.1:1"), False)):
+    for describe, may_fence in ((ledger, True), (notify, False)):
+        sink = describe(grpc.aio.insecure_channel("127.0.0.1:1"))
         assert sink.may_fence is may_fence
         await sink.channel.close()
 

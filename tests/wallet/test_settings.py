@@ -9,6 +9,7 @@ from walletkit.settings import SettingsError
 
 COMPLETE = {
     "WALLET_LISTEN": "127.0.0.1:50051",
+    "WALLET_AUTH_MODE": "trusted",
     "WALLET_LEDGER_ADDRESS": "127.0.0.1:50052",
     "WALLET_NOTIFY_ADDRESS": "notify:50053",
     "WALLET_SHARD_0_URL": "mysql://root@127.0.0.1:13306/wallet_0",

@@ -1,5 +1,7 @@
-"""The one place where errors become gRPC statuses; handlers raise and never abort.
+"""The one place where calls are let in, and where errors become gRPC statuses.
 
+Handlers raise and never abort. Who calls and whether the table of roles (``rpc.roles``) admits it
+is decided before the handler, which then runs on the caller's behalf (``walletkit.principal``).
 It also gives each call a request id, taken from the caller's ``x-request-id`` where that is well-
 formed, and binds it to the log.
 """
@@ -8,17 +10,23 @@ import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn, TypeAlias, cast
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 import grpc
 import grpc.aio
 import structlog
 
+from walletkit.auth.refusals import missing
 from walletkit.errors import ServiceError
-from walletkit.rpc.keys import has_key, keyed
+from walletkit.principal import Role, become
+from walletkit.rpc.admission import TRUSTING, Admission
+from walletkit.rpc.keys import KEY, keyed
+from walletkit.rpc.roles import OPEN, check, denied, roles_of
 from walletkit.rpc.status import DETAILS_KEY, GRPC_CODES, to_status
 
 _OURS = "/guilder."
+AUTHORIZATION = "authorization"
+_SHAPES = ("unary_unary", "stream_unary", "unary_stream", "stream_stream")
 REQUEST_ID_KEY = "x-request-id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
@@ -28,17 +36,38 @@ log = structlog.get_logger()
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler = Callable[[Any, Any], Any]
 Admit = Callable[[], None]
+Introduce = Callable[[Context], None]
 Method: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 MaybeMethod: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
 
-class StatusInterceptor(grpc.aio.ServerInterceptor):
-    """Wrap every handler, once for each method."""
+class Entry(NamedTuple):
+    """How a method serves calls with credentials."""
 
-    def __init__(self) -> None:
-        """Start with no method known."""
-        self._wrapped: dict[str, Method] = {}
-        self._keyed: dict[str, Method] = {}
+    handler: Method
+    roles: frozenset[Role] | None
+    """Who may call; None: everybody, and the credentials are not looked at."""
+
+
+class Ways(NamedTuple):
+    """How methods serve, by their names: calls without credentials, and calls with them."""
+
+    anonymous: dict[str, Method]
+    entries: dict[str, Entry]
+
+
+class StatusInterceptor(grpc.aio.ServerInterceptor):
+    """Wrap every handler, once for each method, and let in only whom the table of roles admits.
+
+    The handlers run in the task in which a call is let in, and so on behalf of its principal.
+    """
+
+    def __init__(self, admission: Admission = TRUSTING) -> None:
+        """Start with no method known; callers without credentials are trusted unless told."""
+        self._admission = admission
+        self._plain = Ways({}, {})
+        self._keyed = Ways({}, {})
+        """Of calls that bring their idempotency key in the metadata."""
         self._refusing = False
 
     def refuse(self) -> None:
@@ -50,23 +79,69 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MaybeMethod]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> MaybeMethod:
-        """Return the method's handler with errors turned into statuses."""
+        """Return the method's handler with errors turned into statuses, or one that refuses."""
         method: str = handler_call_details.method
-        keyed_call = has_key(handler_call_details.invocation_metadata or ())
-        known = self._keyed if keyed_call else self._wrapped
-        wrapped = known.get(method)
-        if wrapped is None:
+        ways, credential = self._plain, None
+        # These were read to find the handler: asking the context for them would cost once more.
+        for name, value in handler_call_details.invocation_metadata:
+            if name == AUTHORIZATION:
+                credential = credential or value
+            elif name == KEY:
+                ways = self._keyed
+        anonymous = ways.anonymous.get(method)
+        if anonymous is None:
             handler = await continuation(handler_call_details)
-            if handler is None or not method.startswith(_OURS):
-                return handler
-            if keyed_call and handler.unary_unary:
+            if handler is None:
+                return None
+            if ways is self._keyed and handler.unary_unary and method.startswith(_OURS):
                 handler = _rebuild(handler, unary_unary=keyed(handler.unary_unary))
-            wrapped = known[method] = _wrap(handler, method, self._admit)
-        return wrapped
+            anonymous = self._enter(ways, handler, method)
+        if credential is None:
+            return anonymous
+        return await self._let_in(ways.entries[method], method, credential)
+
+    async def _let_in(self, entry: Entry, method: str, credential: str | bytes) -> Method:
+        if entry.roles is None:
+            return entry.handler
+        try:
+            principal = await self._admission.verify(credential)
+            check(method, principal)
+        except ServiceError as error:
+            return _refusal(error, method)
+        become(principal)
+        return entry.handler
+
+    def _enter(self, ways: Ways, handler: Method, method: str) -> Method:
+        """Make a method's two ways, and return the one without credentials."""
+        wrapped = _wrap(handler, method, self._admit) if method.startswith(_OURS) else handler
+        roles = roles_of(method)
+        if method in OPEN:
+            anonymous, entry = wrapped, Entry(wrapped, None)
+        elif not roles:
+            anonymous = _refusal(denied(method), method)
+            entry = Entry(anonymous, None)
+        else:
+            anonymous = self._without_token(handler, wrapped, method, roles)
+            entry = Entry(wrapped, roles)
+        ways.entries[method], ways.anonymous[method] = entry, anonymous
+        return anonymous
+
+    def _without_token(
+        self, handler: Method, wrapped: Method, method: str, roles: frozenset[Role]
+    ) -> Method:
+        """Return what serves callers without a token: at once, by their certificate, or never."""
+        if self._admission.trusting:
+            return wrapped
+        if Role.INTERNAL in roles and self._admission.internal_names:
+            return _wrap(handler, method, self._admit, self._introduce)
+        return _refusal(missing(), method)
 
     def _admit(self) -> None:
         if self._refusing:
             raise ServiceError("SHUTTING_DOWN", "the process is stopping; nothing was changed")
+
+    def _introduce(self, context: Context) -> None:
+        become(self._admission.peer(context.auth_context()))
 
 
 def request_id_of(context: Context) -> str:
@@ -77,15 +152,22 @@ def request_id_of(context: Context) -> str:
     return secrets.token_hex(8)
 
 
-def _wrap(handler: Method, method: str, admit: Admit) -> Method:
-    if handler.unary_unary:
-        return _rebuild(handler, unary_unary=_unary(handler.unary_unary, method, admit))
-    if handler.stream_unary:
-        return _rebuild(handler, stream_unary=_unary(handler.stream_unary, method, admit))
-    if handler.unary_stream:
-        return _rebuild(handler, unary_stream=_stream(handler.unary_stream, method, admit))
-    call = cast("Handler", handler.stream_stream)
-    return _rebuild(handler, stream_stream=_stream(call, method, admit))
+def _wrap(handler: Method, method: str, admit: Admit, introduce: Introduce | None = None) -> Method:
+    """Wrap a method's handler; ``introduce`` finds out who calls, where a token does not say."""
+    shape = next(shape for shape in _SHAPES if getattr(handler, shape))
+    call: Handler = getattr(handler, shape)
+    if introduce is not None:
+        call = _introduced(call, introduce)
+    wrap = _unary if shape.endswith("unary") else _stream
+    return _rebuild(handler, **{shape: wrap(call, method, admit)})
+
+
+def _introduced(call: Handler, introduce: Introduce) -> Handler:
+    def answer(request: object, context: Context) -> object:
+        introduce(context)
+        return call(request, context)
+
+    return answer
 
 
 def _rebuild(handler: Method, **behaviour: Handler) -> Method:
@@ -120,6 +202,17 @@ def _stream(call: Handler, method: str, admit: Admit) -> Handler:
             await _abort(context, error, method)
 
     return answer
+
+
+def _refusal(error: ServiceError, method: str) -> Method:
+    """Return a handler that ends a call of any shape at once, before a message is read."""
+
+    async def answer(_requests: object, context: Context) -> AsyncIterator[object]:
+        await _abort(context, error, method)
+        yield  # never reached: it makes this a stream of answers
+
+    refusal: Method = grpc.stream_stream_rpc_method_handler(answer)
+    return refusal
 
 
 async def _abort(context: Context, error: Exception, method: str) -> NoReturn:

@@ -3,7 +3,7 @@
 Its request's own field may say it as well; two different keys are an error of the caller's.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import grpc
@@ -13,15 +13,8 @@ from walletkit.errors import invalid_field
 
 KEY = "idempotency-key"
 FIELD = "idempotency_key"
-PLAIN = 1
-"""Entries of metadata of a gRPC call that says nothing beside itself: its user agent."""
 
 Handler = Callable[[Any, Any], Awaitable[Any]]
-
-
-def has_key(metadata: Sequence[tuple[str, str | bytes]]) -> bool:
-    """Tell whether a call brings a key in its metadata; costs nothing for a plain call."""
-    return len(metadata) > PLAIN and any(name == KEY for name, _ in metadata)
 
 
 def keyed(call: Handler) -> Handler:

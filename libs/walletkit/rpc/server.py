@@ -16,8 +16,11 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from walletkit.auth.settings import AuthSettings
+from walletkit.rpc.admission import Admission
 from walletkit.rpc.interceptor import StatusInterceptor
 from walletkit.rpc.symbols import MethodPool
+from walletkit.rpc.tls import listen_on
 
 LINGER_S = 0.4
 """How long calls are still taken in after a stop: a server that stops cancels what the transport
@@ -53,26 +56,33 @@ log = structlog.get_logger()
 async def serve(
     *,
     listen: str,
+    auth: AuthSettings,
     register: Callable[[grpc.aio.Server], None],
     service_names: Sequence[str],
     ready: Callable[[], bool],
     drain: Callable[[], Awaitable[None]],
     on_listening: Callable[[int], None] | None = None,
 ) -> None:
-    """Serve until a signal says stop. Raise ``RuntimeError`` when the address can't be bound."""
-    interceptor = StatusInterceptor()
+    """Serve until a signal says stop.
+
+    Raise ``StartError`` without the keys or certificates that the settings name, ``RuntimeError``
+    when the address can't be bound.
+    """
+    verifier = auth.verifier()
+    await verifier.start()
+    interceptor = StatusInterceptor(Admission.of(auth, verifier))
     server = grpc.aio.server(interceptors=(interceptor,), options=OPTIONS)
     register(server)
     health_servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
     names = (*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME)
     reflection.enable_server_reflection(names, server, cast("DescriptorPool", MethodPool()))
-    port = server.add_insecure_port(listen)
+    port = listen_on(server, listen, auth)
     stop = _stop_event()
     _calm_collector()
     await _set_health(health_servicer, service_names, serving=False)
     await server.start()
-    log.info("listening", address=listen, port=port)
+    log.info("listening", address=listen, port=port, auth=auth.auth_mode)
     if on_listening is not None:
         on_listening(port)
     watcher = asyncio.create_task(_follow_readiness(health_servicer, service_names, ready))
@@ -84,6 +94,7 @@ async def serve(
     interceptor.refuse()
     await asyncio.sleep(REFUSE_S)
     await server.stop(GRACE_S)
+    await verifier.stop()
     try:
         async with asyncio.timeout(DRAIN_S):
             await drain()

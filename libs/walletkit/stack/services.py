@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 
-from walletkit.stack import probes
+from walletkit.stack import issuer, probes
 from walletkit.stack.process import Spec
 from walletkit.stack.settings import LOOPBACK, StackSettings
 
@@ -48,6 +48,7 @@ def environment(settings: StackSettings) -> dict[str, str]:
     return {
         **shards,
         **weak,
+        **_auth(settings),
         "WALLET_LISTEN": f"{LOOPBACK}:{settings.wallet_port}",
         "WALLET_WORKERS": str(settings.wallet_workers),
         "WALLET_LEDGER_ADDRESS": f"{LOOPBACK}:{settings.ledger_port}",
@@ -62,6 +63,21 @@ def environment(settings: StackSettings) -> dict[str, str]:
         "NOTIFY_REDIS_URL": redis_url(settings),
         "NOTIFY_ALLOW_PRIVATE_TARGETS": str(settings.allow_private_targets).lower(),
         "NOTIFY_LOG_LEVEL": settings.log_level,
+    }
+
+
+def _auth(settings: StackSettings) -> dict[str, str]:
+    """Trust what calls on loopback without a token, and know the tokens of the suite's issuer."""
+    jwks = issuer.Issuer(settings.run_dir / issuer.FOLDER).jwks
+    return {
+        f"{service.upper()}_AUTH_{name}": value
+        for service in MIGRATIONS
+        for name, value in (
+            ("MODE", "trusted"),
+            ("ISSUER", issuer.NAME),
+            ("AUDIENCE", issuer.AUDIENCE),
+            ("JWKS", str(jwks)),
+        )
     }
 
 

@@ -184,6 +184,8 @@ class Stack:
             specs = [spec for spec in map(self._spec, names) if not self.is_running(spec.name)]
             waiting = [spec for spec in specs if spec.name in self.services]
             self._runner.check_ports(specs)
+            if waiting:
+                issuer.made(self.settings.run_dir)
             if self._tied and self._guard is None:
                 self._guard = _start_guard(self.settings.run_dir)
             try:

@@ -12,7 +12,7 @@ from wallet.api.form import Form
 from wallet.api.names import Names
 from wallet.api.parse.postings import scope_of
 from wallet.api.parse.transfers import CLIENT
-from wallet.api.verbs import IN_BATCHES, TRANSFER, AnyVerb
+from wallet.api.verbs import IN_BATCHES, METHODS, TRANSFER, AnyVerb
 from wallet.domain import idempotency
 from wallet.domain.commands import (
     Atomic,
@@ -26,6 +26,8 @@ from wallet.engine.queue import MAX_ATOMIC_BYTES, size_of
 from wallet.engine.router import Router
 from walletkit.errors import FieldViolation, ServiceError, invalid_field
 from walletkit.ids import NIL, new_id, slot_of
+from walletkit.principal import TRUSTED, current
+from walletkit.rpc.roles import check
 from walletkit.rpc.status import to_status
 
 MAX_COMMANDS = 1000
@@ -68,6 +70,7 @@ class Batches:
     ) -> pb.BatchExecuteResponse:
         """Carry out commands of any kind, each for itself or all together."""
         _check_count("commands", len(request.commands))
+        _check_roles(request.commands)
         if request.atomic:
             return await self._together(request, deadline)
         if request.idempotency_key:
@@ -193,6 +196,18 @@ def _scope_of(command: SingleCommand) -> bytes:
     if isinstance(command, PostTransaction):
         return scope_of(command.lines)
     return command.wallet_id  # type: ignore[union-attr]  # holds; no other is in batches
+
+
+def _check_roles(commands: Sequence[pb.BatchCommand]) -> None:
+    """Hold each kind of command to the row of its own method in the table of roles.
+
+    One that the caller may not give refuses the whole batch.
+    """
+    if (caller := current()) is TRUSTED:
+        return
+    names = {name for one in commands if (name := one.WhichOneof("command")) is not None}
+    for name in sorted(names):
+        check(METHODS[name], caller)
 
 
 def _name_of(place: int, command: pb.BatchCommand) -> str:

@@ -201,4 +201,5 @@ def _from_ledger(
         return ServiceError("ACCOUNT_TOO_LARGE", message, {"account_id": question.account_id})
     if error.code() == grpc.StatusCode.DEADLINE_EXCEEDED:
         return ServiceError("DEADLINE_EXCEEDED", "the ledger did not get there in time")
-    return ServiceError("LEDGER_UNAVAILABLE", "the ledger does not answer", {})
+    message = f"the ledger does not answer: {error.code().name}"
+    return ServiceError("LEDGER_UNAVAILABLE", message, {})

@@ -87,3 +87,11 @@ IN_BATCHES: Mapping[str, AnyVerb] = MappingProxyType(
     }
 )
 """What a batch may hold, by the name that commands and results have there."""
+
+METHODS: Mapping[str, str] = MappingProxyType(
+    {
+        name: "/guilder.wallet.v1.WalletService/" + name.title().replace("_", "")
+        for name in IN_BATCHES
+    }
+)
+"""The RPC that is each of them alone."""

@@ -10,7 +10,7 @@ import structlog
 from wallet.relay.feed import Feed
 from wallet.relay.outbox import Outbox
 from wallet.relay.purge import Purge
-from wallet.relay.sinks import Sink, ledger, notify
+from wallet.relay.sinks import Sink
 from wallet.relay.tail import Tail
 from wallet.store import partitions
 
@@ -65,19 +65,13 @@ class Relay:
 
 
 async def run_relay(
-    urls: Sequence[str],
-    ledger_address: str,
-    notify_address: str,
-    *,
-    durable: bool,
-    retention_hours: int,
+    urls: Sequence[str], sinks: Sequence[Sink], *, durable: bool, retention_hours: int
 ) -> None:
     """Relay until SIGTERM or SIGINT; ``durable`` as for ``Outbox``, the hours as for ``Purge``."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
-    sinks = (ledger(ledger_address), notify(notify_address))
     relay = Relay(urls, sinks, durable=durable, retention_hours=retention_hours)
     relay.start()
     log.info("relaying", shards=len(urls), sinks=[sink.name for sink in sinks])

@@ -52,20 +52,18 @@ class Sink:
     """Whether its position may stop a shard: only for a sink that must hold all that is true."""
 
 
-def ledger(address: str) -> Sink:
+def ledger(channel: grpc.aio.Channel) -> Sink:
     """Describe the ledger; it is connected when it is needed."""
-    channel = _channel(address)
     stub = ledger_service_pb2_grpc.LedgerServiceStub(channel)
     request = ledger_service_pb2.IngestRequest
     return Sink("ledger", channel, stub.Ingest, request, may_fence=True)
 
 
-def notify(address: str) -> Sink:
+def notify(channel: grpc.aio.Channel) -> Sink:
     """Describe notify; it is connected when it is needed.
 
     It may not fence: its position lies in Redis, and a wrong number there must not stop money.
     """
-    channel = _channel(address)
     stub = notify_service_pb2_grpc.NotifyServiceStub(channel)
     request = notify_service_pb2.IngestRequest
     return Sink("notify", channel, stub.Ingest, request, may_fence=False)
@@ -91,10 +89,6 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
         if detail.Unpack(info):
             return str(info.reason)
     return ""
-
-
-def _channel(address: str) -> grpc.aio.Channel:
-    return grpc.aio.insecure_channel(address, options=CHANNEL_OPTIONS)
 
 
 class Stream:

@@ -7,6 +7,7 @@ import typer
 from guilder.cli import (
     account,
     assets,
+    auth,
     batch,
     books,
     demo,
@@ -23,6 +24,7 @@ from guilder.cli import (
 )
 from guilder.cli.session import EXIT_CODES, Session
 from guilder.client import Addresses
+from walletkit.rpc.bearer import pair_of
 
 _DEFAULTS = Addresses()
 
@@ -41,6 +43,7 @@ for group, name in (
     (transaction, "transaction"),
     (books, "books"),
     (assets, "assets"),
+    (auth, "auth"),
 ):
     app.add_typer(group.app, name=name)
 for commands in (money.app, hold.top, batch.app, statement.app, entries.app, tail.app):
@@ -50,6 +53,16 @@ app.command("import", epilog=EXIT_CODES)(importing.import_file)
 app.command(epilog=EXIT_CODES)(verify.verify)
 app.add_typer(reconcile.app)
 app.command(epilog=EXIT_CODES)(demo.demo)
+
+
+def _check_token(token: str | None) -> str | None:
+    """Refuse what can't be sent, without showing it; an empty one is none."""
+    try:
+        if token:
+            pair_of(token)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return token or None
 
 
 @app.callback()
@@ -73,7 +86,17 @@ def configure(
             help="Deadline of each call in seconds; a call that is safe to repeat is tried again.",
         ),
     ] = 10.0,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="GUILDER_TOKEN",
+            show_envvar=True,
+            callback=_check_token,
+            help="What proves who you are; better given by the variable, which no list of"
+            " processes shows. For the local suite: `guilder auth token`.",
+        ),
+    ] = None,
 ) -> None:
     """Move money, look at it, and prove the books."""
     addresses = Addresses(wallet_address, ledger_address, notify_address)
-    ctx.obj = Session(addresses, timeout)
+    ctx.obj = Session(addresses, timeout, token)

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from guilder.cli.currency import decimal_text, exponent_of
-from guilder.client import Addresses, GuilderError, UnavailableError
+from guilder.client import Addresses, GuilderError, UnauthenticatedError, UnavailableError
 from walletkit.errors import CATALOGUE
 
 PIPE_WIDTH = 140
@@ -128,6 +128,9 @@ def _hints(error: GuilderError, key: str | None, addresses: Addresses) -> list[s
         hints.append(f"Is the suite up (`make up`)? Addresses: {where}.")
         if key:
             hints.append(f"It may have been done. Run the same command again with --key {key}")
+    if isinstance(error, UnauthenticatedError):
+        hints.append("Give a token by GUILDER_TOKEN or --token.")
+        hints.append("For the local suite: export GUILDER_TOKEN=$(guilder auth token --role …)")
     return hints
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 import typer
@@ -40,11 +40,12 @@ class Session:
 
     addresses: Addresses
     timeout_seconds: float
+    token: str | None = field(default=None, repr=False)
 
     def open(self, max_attempts: int, proof_timeout_seconds: float) -> Guilder:
         """Return a client of the suite; inside a running loop only."""
         policy = CallPolicy(timeout_seconds=self.timeout_seconds, max_attempts=max_attempts)
-        return Guilder(self.addresses, policy, proof_timeout_seconds)
+        return Guilder(self.addresses, policy, proof_timeout_seconds, self.token)
 
 
 Work = Callable[[Guilder], Awaitable[ExitCode | None]]

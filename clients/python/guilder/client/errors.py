@@ -5,6 +5,9 @@ reason has no class:
 
     GuilderError
     ├── InvalidArgumentError          INVALID_ARGUMENT: ``violations`` names each field and its rule
+    ├── UnauthenticatedError          UNAUTHENTICATED: no token, or one that proves nothing
+    │   └── CredentialsExpiredError   the token's time is over
+    ├── PermissionDeniedError         PERMISSION_DENIED: none of the token's roles may do it
     ├── NotFoundError                 NOT_FOUND
     │   ├── WalletNotFoundError
     │   ├── AccountNotFoundError
@@ -91,6 +94,18 @@ class GuilderError(Exception):
 
 class InvalidArgumentError(GuilderError):
     """A field is malformed; nothing was done."""
+
+
+class UnauthenticatedError(GuilderError):
+    """The call has no token, or one that proves nothing; nothing was done."""
+
+
+class CredentialsExpiredError(UnauthenticatedError):
+    """The token's time is over; nothing was done."""
+
+
+class PermissionDeniedError(GuilderError):
+    """None of the token's roles may do this; nothing was done."""
 
 
 class NotFoundError(GuilderError):

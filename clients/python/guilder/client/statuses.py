@@ -14,6 +14,10 @@ _DETAILS_KEY = "grpc-status-details-bin"
 
 BY_REASON: Mapping[str, type[errors.GuilderError]] = {
     "INVALID_FIELD": errors.InvalidArgumentError,
+    "CREDENTIALS_MISSING": errors.UnauthenticatedError,
+    "CREDENTIALS_INVALID": errors.UnauthenticatedError,
+    "CREDENTIALS_EXPIRED": errors.CredentialsExpiredError,
+    "PERMISSION_DENIED": errors.PermissionDeniedError,
     "WALLET_NOT_FOUND": errors.WalletNotFoundError,
     "ACCOUNT_NOT_FOUND": errors.AccountNotFoundError,
     "HOLD_NOT_FOUND": errors.HoldNotFoundError,
@@ -62,6 +66,7 @@ BY_REASON: Mapping[str, type[errors.GuilderError]] = {
     "JOURNAL_MISMATCH": errors.RecordRefusedError,
     "VERSION_MISMATCH": errors.VersionMismatchError,
     "CURSOR_EXPIRED": errors.CursorExpiredError,
+    "ISSUER_UNAVAILABLE": errors.UnavailableError,
     "SHARD_UNAVAILABLE": errors.UnavailableError,
     "LEDGER_UNAVAILABLE": errors.UnavailableError,
     "NOTIFY_UNAVAILABLE": errors.UnavailableError,
@@ -75,6 +80,8 @@ BY_REASON: Mapping[str, type[errors.GuilderError]] = {
 
 BY_CODE: Mapping[grpc.StatusCode, type[errors.GuilderError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidArgumentError,
+    grpc.StatusCode.UNAUTHENTICATED: errors.UnauthenticatedError,
+    grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDeniedError,
     grpc.StatusCode.NOT_FOUND: errors.NotFoundError,
     grpc.StatusCode.ALREADY_EXISTS: errors.AlreadyExistsError,
     grpc.StatusCode.FAILED_PRECONDITION: errors.DeclinedError,

@@ -6,7 +6,7 @@ keepalive, and takes all addresses of a name in turn.
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -29,6 +29,7 @@ from guilder.client.ledger import LedgerClient
 from guilder.client.limits import LimitClient
 from guilder.client.notify import NotifyClient
 from guilder.client.wallet import WalletClient
+from walletkit.rpc.bearer import bearing, pair_of
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Of one message, in either direction: a page or batch of 1,000 stays far below."""
@@ -64,6 +65,9 @@ class Addresses:
 
 DEFAULT_ADDRESSES = Addresses()
 
+Token = str | Callable[[], str]
+"""A token, or what gives the token of now: called for each call, so it keeps one and renews it."""
+
 
 class Guilder:
     """The whole suite: ``async with Guilder() as guilder: await guilder.wallet.transfer(...)``.
@@ -71,7 +75,9 @@ class Guilder:
     ``wallet``, ``holds``, ``limits``, ``accounts`` and ``assets`` call the wallet service,
     ``audit`` its internal one; ``ledger`` and ``notify`` call theirs. Channels are opened lazily,
     at the first call. To be made, used and closed inside one running event loop; not to be carried
-    over a fork. ``guilder.client.sync`` has the same for code without a loop.
+    over a fork. With a ``token`` every call carries it as ``authorization: Bearer``, in the clear:
+    give one only over a network that may see it. ``guilder.client.sync`` has the same for code
+    without a loop.
     """
 
     def __init__(
@@ -79,11 +85,12 @@ class Guilder:
         addresses: Addresses = DEFAULT_ADDRESSES,
         policy: CallPolicy = DEFAULT_POLICY,
         proof_timeout_seconds: float = PROOF_TIMEOUT_SECONDS,
+        token: Token | None = None,
     ) -> None:
         """Make the channels; nothing is sent yet."""
         self.addresses = addresses
         targets = (addresses.wallet, addresses.ledger, addresses.notify)
-        self._channels = [grpc.aio.insecure_channel(target, options=_OPTIONS) for target in targets]
+        self._channels = [_channel(target, token) for target in targets]
         wallet, ledger, notify = self._channels
         self._health = Health({"wallet": wallet, "ledger": ledger, "notify": notify})
         self.wallet = WalletClient(wallet, policy)
@@ -131,3 +138,14 @@ class Guilder:
     ) -> None:
         """Close the channels."""
         await self.close()
+
+
+def _channel(target: str, token: Token | None) -> grpc.aio.Channel:
+    channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+    if token is None:
+        return channel
+    if callable(token):
+        return bearing(channel, token)
+    fixed = token
+    pair_of(fixed)
+    return bearing(channel, lambda: fixed)

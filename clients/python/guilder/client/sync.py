@@ -34,7 +34,7 @@ from guilder.client.ledger import LedgerClient
 from guilder.client.limits import LimitClient
 from guilder.client.notify import NotifyClient
 from guilder.client.streams import Answer
-from guilder.client.suite import DEFAULT_ADDRESSES, Addresses
+from guilder.client.suite import DEFAULT_ADDRESSES, Addresses, Token
 from guilder.client.threads import EventLoopThread, blocking, iterating, pulled
 from guilder.client.wallet import WalletClient
 from guilder.wallet.v1.wallet_service_pb2 import TransferRequest
@@ -184,11 +184,12 @@ class Guilder:
         addresses: Addresses = DEFAULT_ADDRESSES,
         policy: CallPolicy = DEFAULT_POLICY,
         proof_timeout_seconds: float = PROOF_TIMEOUT_SECONDS,
+        token: Token | None = None,
     ) -> None:
         """Start the thread and make the channels in it; nothing is sent yet."""
 
         async def make() -> suite.Guilder:
-            return suite.Guilder(addresses, policy, proof_timeout_seconds)
+            return suite.Guilder(addresses, policy, proof_timeout_seconds, token)
 
         self.addresses = addresses
         self._thread = EventLoopThread()
