@@ -17,8 +17,8 @@ from guilder.wallet.v1 import wallet_audit_service_pb2 as audit
 from guilder.wallet.v1 import wallet_audit_service_pb2_grpc as audit_stubs
 from guilder.wallet.v1 import wallet_service_pb2 as wallet
 from guilder.wallet.v1 import wallet_service_pb2_grpc as wallet_stubs
+from tests.auth.certificates import Authority
 from tests.conftest import FreshDatabases
-from tests.e2e.certificates import Authority
 from tests.e2e.guarded import CALL_S, INTERNAL_SUBJECT, SERVICES, Guarded, running
 from walletkit.stack import issuer
 
