@@ -19,6 +19,8 @@ from walletkit.stack.settings import free_ports
 START_S = 120.0
 CALL_S = 20.0
 SERVICES = ("wallet", "ledger", "notify")
+RECONNECT = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500))
+"""Services take a while to start, and channels wait ever longer."""
 INTERNAL_SUBJECT = "guilder-services"
 
 
@@ -37,8 +39,8 @@ class Guarded:
         """Open a channel as a client would, with a certificate where one is needed."""
         address = f"127.0.0.1:{self.ports[name]}"
         if self.credentials is None:
-            return grpc.insecure_channel(address)
-        return grpc.secure_channel(address, self.credentials)
+            return grpc.insecure_channel(address, RECONNECT)
+        return grpc.secure_channel(address, self.credentials, RECONNECT)
 
     def token(self, *roles: str, account: str = "") -> tuple[tuple[str, str], ...]:
         """Sign a token; return the metadata that carries it."""
