@@ -152,7 +152,11 @@ def _callers_are_refused_by_reason(guarded: Guarded, wallet_id: str) -> None:
     unknown = grpc.StatusCode.UNAUTHENTICATED
     good = guarded.issuer.sign("tester", ("operator",))
     cases = {
-        unknown: [(), guarded.carrying(good[:-9] + "altered"), guarded.carrying("a.b.c")],
+        unknown: [
+            (),
+            guarded.carrying(good[:-9] + "altered"),
+            guarded.carrying("never.signed.by-anybody-at-all"),
+        ],
         denied: [guarded.token("internal")],
     }
     request = wallet.GetBalanceRequest(wallet_id=wallet_id)
