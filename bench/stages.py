@@ -20,8 +20,8 @@ from ledger.domain.account import Account, fresh
 from ledger.domain.journal import journal, wallets_of
 from ledger.store.codec import decode
 from ledger.store.commit import Commit, Kept, packets
-from wallet.api.form import Form
 from wallet.api.known import Known
+from wallet.api.reach import form_of
 from wallet.api.verbs import TRANSFER
 from wallet.domain.batch import Balance, Batch
 from wallet.domain.commands import SingleCommand, Transfer
@@ -96,7 +96,7 @@ def _request(wallets: Sequence[bytes], number: int) -> bytes:
 
 def _parse(requests: Sequence[bytes], known: Known) -> list[SingleCommand]:
     read, parse = pb.TransferRequest.FromString, TRANSFER.parse
-    return [parse(read(request), Form(known)) for request in requests]
+    return [parse(read(request), form_of(known)) for request in requests]
 
 
 def _decide(commands: Sequence[SingleCommand]) -> tuple[Batch, list[Outcome]]:

@@ -41,14 +41,28 @@ class Principal(NamedTuple):
 TRUSTED = Principal("", frozenset(Role))
 """A caller without credentials, of a service that trusts its callers."""
 
+MOVERS = frozenset((Role.SERVICE, Role.OPERATOR, Role.ADMIN))
+"""Who may change wallets of any account, and bring in money from outside."""
+READERS = frozenset(Role) - {Role.CUSTOMER}
+"""Who may read wallets of any account."""
+
 _current: ContextVar[Principal] = ContextVar("principal", default=TRUSTED)
 
 
-def current() -> Principal:
-    """Return the principal of the call that is being served."""
-    return _current.get()
+# Bound, not wrapped: it is asked on the hot path.
+current = _current.get
+"""Return the principal of the call that is being served."""
 
 
 def become(principal: Principal) -> None:
     """Serve the rest of this task, and what it starts, on behalf of a principal."""
     _current.set(principal)
+
+
+def confined_to(free: frozenset[Role]) -> str | None:
+    """Return the one account that the caller reaches; None where a role of his is among ``free``.
+
+    Who has no role at all is confined, too.
+    """
+    who = _current.get()
+    return who.account_id if who.roles.isdisjoint(free) else None

@@ -198,8 +198,12 @@ async def running(
     queue_limit: int = 10_000,
     leg_wait_s: float = 1.0,
     ledger_address: str = NOWHERE,
+    before: Sequence[grpc.aio.ServerInterceptor] = (),
 ) -> AsyncIterator[Suite]:
-    """Run the service, as wiring.py puts it together, for the time of the block."""
+    """Run the service, as wiring.py puts it together, for the time of the block.
+
+    ``before``: interceptors that see a call first.
+    """
     router = Router(
         [Shard(number, url, durable=True) for number, url in enumerate(urls)],
         window_s=0.005,
@@ -207,7 +211,7 @@ async def running(
         leg_wait_s=leg_wait_s,
     )
     await router.start()
-    server = grpc.aio.server(interceptors=(StatusInterceptor(),), options=OPTIONS)
+    server = grpc.aio.server(interceptors=(*before, StatusInterceptor()), options=OPTIONS)
     async with (
         grpc.aio.insecure_channel(ledger_address) as ledger,
         grpc.aio.insecure_channel(f"127.0.0.1:{_serve(server, router, ledger)}") as channel,

@@ -17,6 +17,7 @@ from guilder.wallet.v1 import wallet_audit_service_pb2 as audit
 from guilder.wallet.v1 import wallet_audit_service_pb2_grpc as audit_grpc
 from ledger.settings import Settings
 from ledger.wiring import Ledger
+from tests.claims import Claims
 from tests.ledger.shards import Shard
 from walletkit.rpc.interceptor import StatusInterceptor
 from walletkit.rpc.status import DETAILS_KEY
@@ -69,7 +70,7 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
 @asynccontextmanager
 async def serving(url: str, wallets: FakeWallets, interval_ms: int = 0) -> AsyncIterator["Running"]:
     """Serve a ledger on a database that is there already."""
-    server = grpc.aio.server(interceptors=(StatusInterceptor(),))
+    server = grpc.aio.server(interceptors=(Claims(), StatusInterceptor()))
     audit_grpc.add_WalletAuditServiceServicer_to_server(wallets, server)
     port = server.add_insecure_port("127.0.0.1:0")
     settings = Settings(

@@ -20,6 +20,7 @@ from guilder.notify.v1 import notify_service_pb2 as pb
 from guilder.notify.v1 import notify_service_pb2_grpc as rpc
 from notify import wiring
 from notify.settings import Settings
+from tests.claims import Claims
 from walletkit.chain import genesis_hash, next_hash
 from walletkit.ids import SystemKind, format_id, new_id, slot_of, system_wallet_id
 from walletkit.payload import pack
@@ -240,7 +241,7 @@ async def running(settings: Settings) -> AsyncIterator[Client]:
     """Run notify in this process until the block ends."""
     app = wiring.build(settings)
     app.loops.start()
-    server = grpc.aio.server(interceptors=(StatusInterceptor(),))
+    server = grpc.aio.server(interceptors=(Claims(), StatusInterceptor()))
     app.register(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

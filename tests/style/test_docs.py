@@ -10,10 +10,9 @@ import pytest
 from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 
-from tools import api_doc, errors_doc
+from tools import api_doc, errors_doc, roles_doc
 from tools.openapi import examples
 from tools.openapi.catalogue import Catalogue, bindings
-from tools import errors_doc, roles_doc
 from walletkit.auth.settings import AuthSettings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from guilder.ledger.v1 import ledger_service_pb2 as api
 from guilder.type.v1.position_pb2 import Position
 from ledger.api import convert
+from ledger.api.reach import find_account
 from ledger.api.scopes import Query
 from ledger.api.waiting import Context, Waiting, named
 from ledger.domain.account import Account
@@ -19,7 +20,9 @@ from ledger.store.queries import Place
 from walletkit.clock import day_of
 from walletkit.errors import ServiceError
 from walletkit.ids import format_id
+from walletkit.principal import READERS
 from walletkit.rpc import pages
+from walletkit.rpc.permission import require
 from walletkit.rpc.times import timestamp
 
 MAX_SCANNED = 5_000
@@ -83,8 +86,11 @@ class Lists:
     ) -> api.ListTransactionsResponse:
         """List transactions, newest first.
 
-        Raise ``ServiceError`` as ``list_entries`` does, or ACCOUNT_TOO_LARGE.
+        It tells both sides of each whole, so it is not for customers: the wallet service lists
+        theirs. Raise ``ServiceError`` as ``list_entries`` does, or ACCOUNT_TOO_LARGE, or
+        PERMISSION_DENIED.
         """
+        require(READERS)
         query = Query.of_transactions(request)
         size = pages.size_of(request.page_size)
         await self._wait(request, query, context)
@@ -117,7 +123,7 @@ class Lists:
 
 async def find(session: Session, wallet_id: bytes, shown: str = "") -> tuple[Account, Position]:
     """Return a wallet's account, and how far its shard is. Raise WALLET_NOT_FOUND."""
-    found = await queries.find_account(session, wallet_id)
+    found = await find_account(session, wallet_id)
     if found is None:
         text = shown or format_id(wallet_id)
         raise ServiceError("WALLET_NOT_FOUND", f"no wallet {text}", {"wallet_id": text})

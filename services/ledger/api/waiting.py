@@ -6,7 +6,7 @@ from typing import Any, Protocol, cast
 import grpc.aio
 
 from guilder.type.v1.position_pb2 import Position
-from ledger.store import queries
+from ledger.api.reach import find_account
 from ledger.store.pool import Pool
 from ledger.store.positions import Positions
 from walletkit.errors import ServiceError, invalid_field
@@ -40,7 +40,7 @@ class Waiting:
         if not named(request):
             return
         async with self._pool.session() as session:
-            found = await queries.find_account(session, wallet_id)
+            found = await find_account(session, wallet_id)
         await self.reached(request, None if found is None else found[0].shard, context)
 
     async def reached(self, request: Request, shard: int | None, context: Context) -> None:

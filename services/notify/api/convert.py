@@ -9,11 +9,12 @@ from notify.channels.subscribe import Wish
 from notify.domain import render
 from notify.domain.events import Event
 from notify.domain.facts import EVENT_TYPES
-from notify.domain.subscription import MAX_WALLETS, Filter, Subscription, is_key
+from notify.domain.subscription import MAX_WALLETS, Filter, Subscription, is_key, key_hash
 from notify.domain.target import url_fault
 from notify.store.dead_letters import DeadLetter, Span
 from walletkit.errors import ServiceError, invalid_field
 from walletkit.ids import format_id, parse_id
+from walletkit.principal import current
 from walletkit.rpc.times import MICROS, micros_of, timestamp
 
 END_OF_TIME_US = 253_402_300_800 * MICROS
@@ -33,7 +34,8 @@ def parse_wish(request: pb.CreateSubscriptionRequest, *, allow_private: bool) ->
         rule = "must have 1 to 128 printable ASCII characters"
         faults.append(invalid_field("idempotency_key", request.idempotency_key, rule))
     _raise(faults)
-    return Wish(request.url, wanted, request.idempotency_key)
+    key = key_hash(current().client_id.encode(), request.idempotency_key)
+    return Wish(request.url, wanted, key)
 
 
 def parse_filter(event_types: list[str], wallet_ids: list[str]) -> Filter:

@@ -17,7 +17,9 @@ from notify.store.dead_letters import LATEST, DeadLetters
 from notify.store.subscriptions import Subscriptions
 from notify.streams.watch import Watches
 from walletkit.ids import NIL
+from walletkit.principal import MOVERS, READERS
 from walletkit.rpc import pages
+from walletkit.rpc.permission import require
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["NotifyService"].full_name
 _SUBSCRIPTIONS = b"subscriptions"
@@ -56,6 +58,7 @@ class NotifyServicer(rpc.NotifyServiceServicer):
         self, request: pb.CreateSubscriptionRequest, context: Context
     ) -> pb.CreateSubscriptionResponse:
         """Subscribe an endpoint."""
+        require(MOVERS)
         wish = convert.parse_wish(request, allow_private=self._parts.allow_private)
         created = await self._parts.subscribing.create(wish)
         return pb.CreateSubscriptionResponse(
@@ -68,6 +71,7 @@ class NotifyServicer(rpc.NotifyServiceServicer):
         self, request: pb.ListSubscriptionsRequest, context: Context
     ) -> pb.ListSubscriptionsResponse:
         """List subscriptions, oldest first."""
+        require(READERS)
         size = pages.size_of(request.page_size)
         after = pages.place_of(_SUBSCRIPTIONS, request.page_token, NIL)
         found = await self._parts.subscriptions.page(after, size + 1)
@@ -83,6 +87,7 @@ class NotifyServicer(rpc.NotifyServiceServicer):
         self, request: pb.DeleteSubscriptionRequest, context: Context
     ) -> pb.DeleteSubscriptionResponse:
         """Delete a subscription."""
+        require(MOVERS)
         await self._parts.subscribing.delete(convert.parse_subscription_id(request.subscription_id))
         return pb.DeleteSubscriptionResponse()
 
@@ -90,6 +95,7 @@ class NotifyServicer(rpc.NotifyServiceServicer):
         self, request: pb.ListDeadLettersRequest, context: Context
     ) -> pb.ListDeadLettersResponse:
         """List dead letters, newest first."""
+        require(READERS)
         subscription_id = convert.parse_subscription_id(request.subscription_id)
         size = pages.size_of(request.page_size)
         query = b"dead-letters" + subscription_id
@@ -108,6 +114,7 @@ class NotifyServicer(rpc.NotifyServiceServicer):
         self, request: pb.ReplayDeliveriesRequest, context: Context
     ) -> pb.ReplayDeliveriesResponse:
         """Queue the events of a time range again."""
+        require(MOVERS)
         subscription_id = convert.parse_subscription_id(request.subscription_id)
         span = convert.parse_span(request)
         item = await self._parts.subscriptions.get(subscription_id)
@@ -116,7 +123,11 @@ class NotifyServicer(rpc.NotifyServiceServicer):
     async def Watch(
         self, request: pb.WatchRequest, context: Context
     ) -> AsyncIterator[pb.WatchResponse]:
-        """Stream events as they happen."""
+        """Stream events as they happen.
+
+        Not for customers: an event says whose wallet it is of, but not whose account's that is.
+        """
+        require(READERS)
         wanted = convert.parse_filter(list(request.event_types), list(request.wallet_ids))
         async with aclosing(self._parts.watches.watch(wanted, request.cursor)) as sights:
             async for sight in sights:

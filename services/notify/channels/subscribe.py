@@ -21,7 +21,8 @@ class Wish:
 
     url: str
     filter: Filter
-    key: str
+    key_hash: bytes
+    """Of its idempotency key, in its caller's scope."""
 
 
 class Subscribing:
@@ -49,7 +50,7 @@ class Subscribing:
             starts=await self._records.heads(),
             created_at_us=time.time_ns() // 1_000,
         )
-        created = await self._store.create(new, wish.key, found)
+        created = await self._store.create(new, wish.key_hash, found)
         subscription = created.subscription
         name = subscription.subscription_id.hex()
         if created.replayed:

@@ -69,6 +69,14 @@ def fingerprint(url: str, wanted: Filter) -> bytes:
     return _FINGERPRINT_VERSION + digest.digest()
 
 
+def key_hash(client: bytes, key: str) -> bytes:
+    """Return the hash of a key in its scope: the credential of who calls, empty where all trust.
+
+    Neither part can hold the byte between them.
+    """
+    return hashlib.sha256(client + b"\0" + key.encode()).digest()
+
+
 def is_key(text: str) -> bool:
     """Tell whether a text is an idempotency key: 1 to 128 printable ASCII characters."""
     return 0 < len(text) <= MAX_KEY_LENGTH and all(" " <= letter <= "~" for letter in text)

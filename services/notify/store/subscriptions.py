@@ -1,6 +1,5 @@
 """Keep subscriptions, and the keys that created them."""
 
-import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -34,12 +33,12 @@ class Subscriptions:
         self._database = database
         self._max = max_subscriptions
 
-    async def find(self, key: str, fingerprint: bytes) -> Created | None:
+    async def find(self, key_hash: bytes, fingerprint: bytes) -> Created | None:
         """Return what a key has created.
 
         Raise IDEMPOTENCY_KEY_REUSED when that was something else.
         """
-        query = select(table).where(table.c.key_hash == _key_hash(key))
+        query = select(table).where(table.c.key_hash == key_hash)
         async with self._database.transaction() as connection:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
@@ -49,18 +48,18 @@ class Subscriptions:
             raise ServiceError("IDEMPOTENCY_KEY_REUSED", message)
         return Created(_to_subscription(row), replayed=True)
 
-    async def create(self, new: Subscription, key: str, fingerprint: bytes) -> Created:
+    async def create(self, new: Subscription, key_hash: bytes, fingerprint: bytes) -> Created:
         """Insert a subscription. Raise IDEMPOTENCY_KEY_REUSED, or SUBSCRIPTION_LIMIT."""
-        found = await self.find(key, fingerprint)
+        found = await self.find(key_hash, fingerprint)
         if found is not None:
             return found
         try:
-            await self._insert(new, key, fingerprint)
+            await self._insert(new, key_hash, fingerprint)
         except IntegrityError as error:
             if error.orig is None or error_number(error.orig) != DUPLICATE_KEY:
                 raise
             # Another call with the same key won the race.
-            found = await self.find(key, fingerprint)
+            found = await self.find(key_hash, fingerprint)
             if found is None:
                 raise
             return found
@@ -112,7 +111,7 @@ class Subscriptions:
         async with self._database.transaction() as connection:
             await connection.execute(statement.with_dialect_options(mysql_limit=PURGE_ROWS))
 
-    async def _insert(self, new: Subscription, key: str, fingerprint: bytes) -> None:
+    async def _insert(self, new: Subscription, key_hash: bytes, fingerprint: bytes) -> None:
         count = select(func.count()).select_from(table).where(table.c.deleted_at.is_(None))
         values = {
             "subscription_id": new.subscription_id,
@@ -121,7 +120,7 @@ class Subscriptions:
             "wallet_ids": b"".join(sorted(new.filter.wallet_ids)),
             "secret": new.secret,
             "starts": json.dumps({str(k): v for k, v in new.starts.items()}).encode(),
-            "key_hash": _key_hash(key),
+            "key_hash": key_hash,
             "fingerprint": fingerprint,
             "created_at": to_datetime(new.created_at_us).replace(tzinfo=None),
         }
@@ -137,11 +136,6 @@ class Subscriptions:
 def not_found() -> ServiceError:
     """Make the error for an unknown subscription."""
     return ServiceError("SUBSCRIPTION_NOT_FOUND", "no subscription has this id")
-
-
-def _key_hash(key: str) -> bytes:
-    """Hash a key in its scope: until there are credentials, all callers share one."""
-    return hashlib.sha256(b"\0" + key.encode()).digest()
 
 
 def _to_subscription(row: Row[Any]) -> Subscription:

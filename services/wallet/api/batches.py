@@ -11,7 +11,7 @@ from wallet.api.carry import Asked, Carrier, check_lines, position
 from wallet.api.form import Form
 from wallet.api.names import Names
 from wallet.api.parse.postings import scope_of
-from wallet.api.parse.transfers import CLIENT
+from wallet.api.reach import form_of
 from wallet.api.verbs import IN_BATCHES, METHODS, TRANSFER, AnyVerb
 from wallet.domain import idempotency
 from wallet.domain.commands import (
@@ -93,14 +93,14 @@ class Batches:
         self, request: pb.BatchExecuteRequest, deadline: float
     ) -> pb.BatchExecuteResponse:
         """Carry out all commands in one commit, or none."""
-        form = Form()
+        form = form_of(None)
         key = form.key(request.idempotency_key)
         form.done()
         names = [_name_of(place, one) for place, one in enumerate(request.commands)]
         commands = await self._parts(names, request.commands)
         check_lines(commands)
         self._check_shard(commands)
-        atomic = _atomic(commands, key)
+        atomic = _atomic(commands, form.client, key)
         _check_size(atomic)
         verbs = [IN_BATCHES[name] for name in names]
         replies = await self._replies(atomic, verbs, deadline, validate_only=request.validate_only)
@@ -147,7 +147,7 @@ class Batches:
             answer = await self._carrier.submit(atomic, deadline)
             outcome, made = answer.outcome, position(answer)
         if isinstance(outcome, ServiceError):
-            raise outcome
+            raise await self._carrier.told(outcome)
         if not isinstance(outcome, AtomicSet):
             message = f"unexpected outcome: {outcome!r}"
             raise TypeError(message)
@@ -168,10 +168,10 @@ def _read_part(verb: AnyVerb, part: Message, form: Form) -> SingleCommand:
     return command
 
 
-def _atomic(commands: Sequence[SingleCommand], key: str) -> Atomic:
+def _atomic(commands: Sequence[SingleCommand], client: bytes, key: str) -> Atomic:
     """Make one command of several; each gets a key of its own, made from the batch's."""
     scope = min(map(_scope_of, commands))
-    key_hash = idempotency.key_hash(CLIENT, scope, key)
+    key_hash = idempotency.key_hash(client, scope, key)
     parts = tuple(
         command._replace(key_hash=idempotency.part_key_hash(key_hash, place))
         for place, command in enumerate(commands)

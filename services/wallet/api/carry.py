@@ -10,9 +10,10 @@ import grpc.aio
 from google.protobuf.message import Message
 
 from guilder.type.v1.position_pb2 import Position
-from wallet.api import replies
-from wallet.api.form import Form, UnresolvedError, alias_of
+from wallet.api import hiding, replies
+from wallet.api.form import UnresolvedError, alias_of
 from wallet.api.names import Names
+from wallet.api.reach import form_of
 from wallet.api.verbs import AnyVerb, Out, Reply, Request, Verb
 from wallet.domain.commands import KeyedCommand, PostTransaction, SingleCommand
 from wallet.domain.kinds import RETURN_LEG, LegResult, TransactionState
@@ -21,8 +22,9 @@ from wallet.engine.queue import Answer
 from wallet.engine.router import Router
 from wallet.store import queries
 from walletkit.errors import ServiceError, invalid_field
-from walletkit.ids import is_system
+from walletkit.ids import is_system, parse_id
 from walletkit.money import learn
+from walletkit.principal import MOVERS, TRUSTED, confined_to, current
 
 DEFAULT_DEADLINE_S = 30.0
 MAX_LINES = 10_000
@@ -57,7 +59,7 @@ class Carrier:
     ) -> Reply:
         """Carry out one command. Raise ``ServiceError`` when it is declined."""
         try:
-            command = verb.parse(request, Form(self._names.known))
+            command = verb.parse(request, form_of(self._names.known))
         except UnresolvedError:
             command = await self._names.read(verb.parse, request)
         deadline = deadline_of(context)
@@ -93,9 +95,8 @@ class Carrier:
                     queued[place] = self._router.submit(command, deadline)
                 except ServiceError as error:
                     results[place] = error
-        made = _answered(
-            queued, partial(self._quick, asked), partial(self._finish, asked, commands)
-        )
+        quick = partial(self._quick, asked) if confined_to(MOVERS) is None else _never_quick
+        made = _answered(queued, quick, partial(self._finish, asked, commands))
         if tried:
             trying = self._try(asked, tried, deadline)
             for found in await asyncio.gather(made, trying):
@@ -117,6 +118,17 @@ class Carrier:
         ``exists``: whether what it tells of was made, by this command or by the one it replays.
         """
         return cast("Message", await self._reply(verb, outcome, made, exists=exists))
+
+    async def told(self, error: ServiceError) -> ServiceError:
+        """Return what the caller may hear of a decline: of another's wallet only the reason."""
+        shown = error.metadata.get("wallet_id")
+        if shown is None or shown.startswith("sys:") or confined_to(MOVERS) is None:
+            return error
+        try:
+            own = await self._names.owners.own([parse_id(shown)])
+        except ServiceError:
+            own = set()  # Its shard is down: it can't be said whose it is.
+        return error if own else hiding.without_figures(error)
 
     async def landed_state(self, tx_id: bytes, destination: bytes) -> TransactionState:
         """Ask where the money went: the home hears of it a moment later than the destination."""
@@ -144,6 +156,8 @@ class Carrier:
         exists: bool = True,
     ) -> Reply:
         if not isinstance(outcome, verb.outcome):
+            if isinstance(outcome, ServiceError):
+                raise await self.told(outcome)
             raise _unexpected(outcome)
         if not isinstance(outcome, Posted):
             await self._learn(outcome, made)
@@ -152,7 +166,20 @@ class Carrier:
         reply = verb.reply(cast("Out", outcome), made)
         if not exists:
             replies.without_id(cast("Message", reply), verb.makes)
+        if current() is not TRUSTED:
+            await self._hide(cast("Message", reply))
         return reply
+
+    async def _hide(self, reply: Message) -> None:
+        """Take out the balances that the caller may not read."""
+        told = hiding.balance_ids(reply) if confined_to(MOVERS) is not None else ()
+        if not told:
+            return
+        try:
+            own = await self._names.owners.own(told)
+        except ServiceError:
+            own = set()  # What was done stands, whether or not its balances can be told.
+        hiding.hide_balances(reply, own)
 
     async def _learn(self, outcome: Outcome, made: Position | None) -> None:
         """Note what never changes, and know the currency of what the reply tells."""
@@ -241,6 +268,10 @@ def position(answer: Answer) -> Position:
     return Position(shard=answer.shard, seq=answer.seq)
 
 
+def _never_quick(place: int, answer: Answer) -> None:
+    """Leave a reply to ``_finish``, which hides what its caller may not read."""
+
+
 async def _answered(
     queued: Mapping[int, asyncio.Future[Answer]],
     quick: Callable[[int, Answer], Message | ServiceError | None],
@@ -300,7 +331,5 @@ def check_lines(commands: Sequence[SingleCommand | ServiceError]) -> None:
 
 
 def _unexpected(outcome: Outcome) -> Exception:
-    """Return the decline that an outcome is; anything else is a fault of ours."""
-    if isinstance(outcome, ServiceError):
-        return outcome
+    """Say that an outcome is of another kind than its command's: a fault of ours."""
     return TypeError(f"unexpected outcome: {outcome!r}")

@@ -41,6 +41,10 @@ class Sort(Enum):
     ALIAS = "alias"
     HOLD = "hold"
     ORIGINAL = "original"
+    OWNER = "owner"
+    """Of a wallet; the three are asked for where the caller reaches one account alone."""
+    OWN_HOLD = "own hold"
+    OWN_ORIGINAL = "own original"
 
 
 class Need(NamedTuple):
@@ -78,10 +82,17 @@ class _Versioned(Protocol):
 class Form:
     """Read the fields of one request, and refuse it for all that are malformed at once."""
 
-    __slots__ = ("_faults", "_known", "_part")
+    __slots__ = ("_faults", "_known", "_part", "client")
 
-    def __init__(self, known: Known | None = None, *, part: bool = False) -> None:
-        """Begin with nothing wrong. ``part``: the request is a command of an atomic batch."""
+    def __init__(
+        self, known: Known | None = None, *, part: bool = False, client: bytes = b""
+    ) -> None:
+        """Begin with nothing wrong. ``part``: the request is a command of an atomic batch.
+
+        ``client``: id of the caller's credential, the scope of his keys; empty where callers are
+        trusted.
+        """
+        self.client = client
         self._faults: list[ServiceError] = []
         self._known = known
         self._part = part
@@ -126,6 +137,18 @@ class Form:
             return cast("bytes", self.refuse(invalid_field(field, text, rule)))
         # A malformed currency has no value, and then nobody uses this one.
         return system_wallet_id(kind, 0, currency or "")
+
+    # What only those may name who reach it; ``CustomerForm`` says who does not.
+    own = wallet
+    funded = wallet
+    source_side = side
+
+    def account(self, text: str) -> str:
+        """Read the account that a command is about."""
+        return self.read(fields.account_id, text)
+
+    def unconfined(self) -> None:
+        """Note that a command concerns more than one account."""
 
     def optional_wallet(self, field: str, text: str) -> bytes:
         """Read a wallet's id or alias; NIL for none."""

@@ -15,6 +15,7 @@ from wallet.store.queries import HoldFacts
 
 MAX_NAMES = 100_000
 MAX_HOLDS = 100_000
+MAX_OWNERS = 100_000
 MAX_ORIGINALS = 10_000
 """Fewer, because one of several postings has up to a hundred of them."""
 MISS_TTL_S = 1.0
@@ -80,13 +81,14 @@ class Original(NamedTuple):
 class Known:
     """The facts that were read so far."""
 
-    __slots__ = ("aliases", "holds", "missed_aliases", "missed_currencies", "originals")
+    __slots__ = ("aliases", "holds", "missed_aliases", "missed_currencies", "originals", "owners")
 
     def __init__(self) -> None:
         """Begin with nothing known."""
         self.aliases: Bounded[str, bytes] = Bounded(MAX_NAMES)
         self.holds: Bounded[bytes, HoldFacts] = Bounded(MAX_HOLDS)
         self.originals: Bounded[bytes, Original] = Bounded(MAX_ORIGINALS)
+        self.owners: Bounded[bytes, str] = Bounded(MAX_OWNERS)
         # Each its own: who asks for many of one sort must not push out the other.
         self.missed_aliases = Misses()
         self.missed_currencies = Misses()

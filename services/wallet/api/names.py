@@ -11,8 +11,10 @@ from typing import TypeVar
 
 from wallet.api.form import Form, Need, Sort, UnresolvedError, split_alias
 from wallet.api.known import Known, Original
+from wallet.api.owners import Owners
 from wallet.api.parse.postings import as_home
 from wallet.api.parse.wallets import ASSET_SLOT
+from wallet.api.reach import form_of, sides_of, wallet_not_found
 from wallet.domain.commands import Line
 from wallet.domain.hold import hold_not_found
 from wallet.domain.kinds import TransactionType
@@ -24,6 +26,7 @@ from wallet.store.shard import Shard
 from walletkit.errors import ServiceError
 from walletkit.ids import NIL, is_system, parse_id, slot_of, slot_of_account
 from walletkit.money import is_known, learn
+from walletkit.principal import MOVERS, Role
 
 MAX_PASSES = 8
 """How often a request is read: each time more of what it names is known."""
@@ -40,26 +43,36 @@ class Names:
     def __init__(self, router: Router) -> None:
         """Take the shards."""
         self.known = Known()
+        self.owners = Owners(router, self.known)
         self._router = router
 
     async def read(
-        self, parse: Callable[[Request, Form], Value], request: Request, *, part: bool = False
+        self,
+        parse: Callable[[Request, Form], Value],
+        request: Request,
+        *,
+        free: frozenset[Role] = MOVERS,
     ) -> Value:
         """Parse a request, and have read what it names.
 
-        Raise ``ServiceError``: INVALID_FIELD, or that something that it names does not exist.
+        ``free``: the roles that reach all wallets by it. Raise ``ServiceError``: INVALID_FIELD, or
+        that something that it names does not exist.
         """
         try:
-            return parse(request, Form(self.known, part=part))
+            return parse(request, form_of(self.known, free=free))
         except UnresolvedError:
             # Rare: nearly all requests name nothing, or what is known here.
-            (found,) = await self.read_each([partial(parse, request)], part=part)
+            (found,) = await self.read_each([partial(parse, request)], free=free)
         if isinstance(found, ServiceError):
             raise found
         return found
 
     async def read_each(
-        self, parses: Sequence[Callable[[Form], Value]], *, part: bool = False
+        self,
+        parses: Sequence[Callable[[Form], Value]],
+        *,
+        part: bool = False,
+        free: frozenset[Role] = MOVERS,
     ) -> list[Value | ServiceError]:
         """Parse requests, each for itself; what they name is read for all of them together."""
         found: dict[int, Value | ServiceError] = {}
@@ -68,7 +81,7 @@ class Names:
             unresolved: dict[int, UnresolvedError] = {}
             for place in places:
                 try:
-                    found[place] = parses[place](Form(self.known, part=part))
+                    found[place] = parses[place](form_of(self.known, part=part, free=free))
                 except UnresolvedError as error:
                     found[place] = unresolved[place] = error
                 except ServiceError as error:
@@ -133,6 +146,9 @@ class Names:
             Sort.ALIAS: self._read_aliases,
             Sort.HOLD: self._read_holds,
             Sort.ORIGINAL: self._read_originals,
+            Sort.OWNER: self._read_own_wallets,
+            Sort.OWN_HOLD: self._read_own_holds,
+            Sort.OWN_ORIGINAL: self._read_own_originals,
         }[sort]
         # One after the other: however much a call names, others get readers, too.
         for start in range(0, len(names), NAMES_PER_QUERY):
@@ -179,6 +195,23 @@ class Names:
             self.known.originals.keep(tx_id, self._original(stored))
         return [name for tx_id, name in ids.items() if tx_id not in found]
 
+    async def _read_own_wallets(self, _: Shard, names: Sequence[str]) -> list[str]:
+        own = await self.owners.own(map(parse_id, names))
+        return [name for name in names if parse_id(name) not in own]
+
+    async def _read_own_holds(self, shard: Shard, names: Sequence[str]) -> list[str]:
+        await self._read_holds(shard, names)
+        found = {name: self.known.holds.get(parse_id(name)) for name in names}
+        own = await self.owners.own(facts.wallet_id for facts in found.values() if facts)
+        return [name for name, facts in found.items() if not facts or facts.wallet_id not in own]
+
+    async def _read_own_originals(self, shard: Shard, names: Sequence[str]) -> list[str]:
+        await self._read_originals(shard, names)
+        found = {name: self.known.originals.get(parse_id(name)) for name in names}
+        sides = {name: set(sides_of(one)) for name, one in found.items() if one is not None}
+        own = await self.owners.own(side for touched in sides.values() for side in touched)
+        return [name for name in names if own.isdisjoint(sides.get(name, ()))]
+
     def _original(self, stored: StoredTransaction) -> Original:
         remote = False
         if not is_system(stored.destination):
@@ -221,9 +254,9 @@ def _slot_of(need: Need) -> int:
 
 def _not_found(need: Need) -> ServiceError:
     """Say that there is nothing of this name."""
-    if need.sort is Sort.ALIAS:
-        return ServiceError("WALLET_NOT_FOUND", f"no wallet {need.name}", {"wallet_id": need.name})
-    if need.sort is Sort.HOLD:
+    if need.sort in {Sort.ALIAS, Sort.OWNER}:
+        return wallet_not_found(need.name)
+    if need.sort in {Sort.HOLD, Sort.OWN_HOLD}:
         return hold_not_found(parse_id(need.name))
     return transaction_not_found(need.name)
 

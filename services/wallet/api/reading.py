@@ -1,20 +1,21 @@
 """Answer what only looks: wallets, balances, holds, transactions, limits, assets. No SQL here."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from guilder.wallet.v1 import holds_pb2 as holds
 from guilder.wallet.v1 import limits_pb2 as limits_pb
 from guilder.wallet.v1 import postings_pb2 as postings
 from guilder.wallet.v1 import resources_pb2 as res
 from guilder.wallet.v1 import wallet_service_pb2 as pb
-from wallet.api import fields, render
+from wallet.api import fields, hiding, render
 from wallet.api.carry import Carrier
 from wallet.api.form import Form
 from wallet.api.history import MAX_FAMILY, History, member
 from wallet.api.names import Names, transaction_not_found
 from wallet.domain.bound import account_owner
 from wallet.domain.commands import Limits
+from wallet.domain.hold import hold_not_found
 from wallet.domain.kinds import HoldState, TransactionState
 from wallet.domain.outcome import Hold
 from wallet.domain.wallet import not_found
@@ -24,6 +25,7 @@ from wallet.store.queries import StoredTransaction
 from walletkit.errors import invalid_field
 from walletkit.ids import NIL, format_id, is_system, slot_of_account
 from walletkit.money import EXPONENTS, exponent_of
+from walletkit.principal import READERS, confined_to
 from walletkit.rpc import pages
 
 _NEWEST = b"\xff" * len(NIL)
@@ -55,6 +57,9 @@ class Reading:
         size = pages.size_of(request.page_size)
         query = account_id.encode()
         after = pages.place_of(query, request.page_token, NIL)
+        if confined_to(READERS) not in {None, account_id}:
+            # As of an account that has no wallets.
+            return pb.ListWalletsResponse()
         shard = self._router.shard_of_slot(slot_of_account(account_id))
         found = await queries.wallets_of(shard, account_id, after, size + 1)
         page = found[:size]
@@ -76,6 +81,8 @@ class Reading:
     async def hold(self, text: str) -> res.Hold:
         """Read a hold."""
         found = await self._names.read_hold(fields.plain_id("hold_id", text))
+        if not await self._sees([found.wallet_id]):
+            raise hold_not_found(found.hold_id)
         await self._names.make_sure_of([found.currency])
         return render.hold(found)
 
@@ -100,9 +107,11 @@ class Reading:
     async def transaction(self, text: str) -> res.Transaction:
         """Read a transaction, with its state of now."""
         found = await self._transaction(fields.plain_id("transaction_id", text))
-        if found is None:
+        if found is None or not await self._sees(_sides(found)):
             raise transaction_not_found(text)
-        return await self._shown(found)
+        shown = await self._shown(found)
+        await self._narrow([shown])
+        return shown
 
     async def transactions(
         self, request: pb.ListTransactionsRequest, time_remaining_s: float | None
@@ -111,13 +120,23 @@ class Reading:
         if not any(getattr(request, field) for field in _LISTED_BY):
             rule = f"must be given, or one of {', '.join(_LISTED_BY[1:])}"
             raise invalid_field("wallet_id", "", rule)
+        account_id = confined_to(READERS)
+        if account_id is not None and not request.wallet_id:
+            request.account_id = request.account_id or account_id
+            if request.account_id != account_id:
+                # As of an account that has no transactions.
+                fields.account_id(request.account_id)
+                pages.size_of(request.page_size)
+                return pb.ListTransactionsResponse()
         if request.wallet_id:
             wallet_id = await self._wallet_id(request.wallet_id)
             pages.size_of(request.page_size)
             if await queries.balance(self._router.shard_of(wallet_id), wallet_id) is None:
                 raise not_found(wallet_id)
             request.wallet_id = format_id(wallet_id)
-        return await self._history.list(request, time_remaining_s, self._names.make_sure_of)
+        found = await self._history.list(request, time_remaining_s, self._names.make_sure_of)
+        await self._narrow([one.transaction for one in found.transactions])
+        return found
 
     async def family(
         self, request: postings.GetTransactionFamilyRequest, time_remaining_s: float | None
@@ -132,7 +151,13 @@ class Reading:
         root_id = (asked.family if asked is not None else b"") or id_
         hold = await self._hold(root_id)
         root = asked if root_id == id_ else await self._transaction(root_id)
-        if asked is None and hold is None:
+        if hold is not None and not await self._sees([hold.wallet_id]):
+            hold = None
+        if root is not None and not await self._sees(_sides(root)):
+            root = None
+        if asked is not None and not await self._sees(_sides(asked)):
+            asked = None
+        if asked is None and (hold is None or root_id != id_):
             raise transaction_not_found(request.id)
         strong = [one for one in (root, asked) if one is not None]
         found = {one.tx_id: await self._shown(one) for one in strong}
@@ -140,7 +165,7 @@ class Reading:
         for one, time_us in await self._history.family(root_id, time_remaining_s, position):
             await self._names.make_sure_of({part.currency_code for part in one.postings})
             found.setdefault(one.transaction_id, member(one, time_us))
-        oldest_first = sorted(found.values(), key=_recorded)[:MAX_FAMILY]
+        oldest_first = sorted(await self._narrow(found.values()), key=_recorded)[:MAX_FAMILY]
         if hold is not None:
             await self._names.make_sure_of([hold.currency])
         return postings.GetTransactionFamilyResponse(
@@ -170,9 +195,11 @@ class Reading:
         self, request: limits_pb.GetAccountLimitsRequest
     ) -> limits_pb.GetAccountLimitsResponse:
         """Read an account's limits in a currency, and what is used of them."""
-        account_id, currency = await self._names.read(_account_and_currency, request)
-        shard = self._router.shard_of_slot(slot_of_account(account_id))
-        found = await queries.limits(shard, account_owner(account_id, currency))
+        account_id, currency = await self._names.read(_account_and_currency, request, free=READERS)
+        found = None
+        if confined_to(READERS) in {None, account_id}:
+            shard = self._router.shard_of_slot(slot_of_account(account_id))
+            found = await queries.limits(shard, account_owner(account_id, currency))
         if found is None:
             return limits_pb.GetAccountLimitsResponse(
                 limits=res.AccountLimits(), exponent=exponent_of(currency)
@@ -195,7 +222,24 @@ class Reading:
         ]
 
     async def _wallet_id(self, text: str) -> bytes:
-        return await self._names.read(_wallet_id, text)
+        return await self._names.read(_wallet_id, text, free=READERS)
+
+    async def _sees(self, wallet_ids: Iterable[bytes]) -> bool:
+        """Tell whether the caller reaches one of the wallets that something touches."""
+        if confined_to(READERS) is None:
+            return True
+        return bool(await self._names.owners.own(wallet_ids))
+
+    async def _narrow(self, transactions: Collection[res.Transaction]) -> list[res.Transaction]:
+        """Return the transactions that the caller may see, without the postings of others."""
+        if confined_to(READERS) is None:
+            return list(transactions)
+        sides = [hiding.side_ids(one) for one in transactions]
+        own = await self._names.owners.own(set[bytes]().union(*sides))
+        seen = [one for one, touched in zip(transactions, sides, strict=True) if touched & own]
+        for one in seen:
+            hiding.hide_postings(one, own)
+        return seen
 
     async def _transaction(self, tx_id: bytes) -> StoredTransaction | None:
         return await queries.transaction(self._router.shard_of(tx_id), tx_id)
@@ -214,9 +258,18 @@ class Reading:
 
 
 def _wallet_id(text: str, form: Form) -> bytes:
-    wallet_id = form.wallet("wallet_id", text)
+    wallet_id = form.own("wallet_id", text)
     form.done()
     return wallet_id
+
+
+def _sides(stored: StoredTransaction) -> Iterator[bytes]:
+    """Return all wallets that a transaction touched, system wallets too."""
+    yield stored.source
+    yield stored.destination
+    for line in stored.lines:
+        yield line.source
+        yield line.destination
 
 
 def _account_and_currency(

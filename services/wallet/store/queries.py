@@ -233,6 +233,16 @@ async def overdue_holds(
     return rows
 
 
+async def owned(shard: Shard, account_id: str, wallet_ids: Collection[bytes]) -> set[bytes]:
+    """Return those wallets that are an account's."""
+    owner = ascii_text(account_id)
+    rows: list[Any] = await shard.query(
+        f"SELECT wallet_id FROM wallets FORCE INDEX(PRIMARY) WHERE account_id={owner}"
+        f" AND wallet_id IN ({id_list(wallet_ids)})"
+    )
+    return {row[0] for row in rows}
+
+
 async def aliases(shard: Shard, pairs: Collection[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
     """Return the wallets that accounts call so, by account and name."""
     names = ",".join(

@@ -7,7 +7,6 @@ does not exist is NOT_FOUND before idempotency is looked at.
 from guilder.wallet.v1 import holds_pb2 as pb
 from wallet.api import fields
 from wallet.api.form import Form
-from wallet.api.parse.transfers import CLIENT
 from wallet.domain import idempotency
 from wallet.domain.commands import Authorize, CaptureHold, ExtendHold, IncrementHold, VoidHold
 from walletkit.errors import invalid_field
@@ -16,7 +15,7 @@ from walletkit.ids import new_id, slot_of
 
 def authorize(request: pb.AuthorizeRequest, form: Form) -> Authorize:
     """Read an authorization. Raise ``ServiceError`` for malformed fields."""
-    wallet_id = form.wallet("wallet_id", request.wallet_id)
+    wallet_id = form.own("wallet_id", request.wallet_id)
     destination = form.optional_wallet("destination_wallet_id", request.destination_wallet_id)
     form.read(fields.not_same, wallet_id, request.destination_wallet_id, destination)
     key = form.key(request.idempotency_key)
@@ -40,7 +39,7 @@ def authorize(request: pb.AuthorizeRequest, form: Form) -> Authorize:
         reference,
         opaque,
         expected,
-        idempotency.key_hash(CLIENT, wallet_id, key),
+        idempotency.key_hash(form.client, wallet_id, key),
         idempotency.authorize_fingerprint(
             wallet_id, destination, currency, amount, expire_time_us, expected, reference, opaque
         ),
@@ -63,7 +62,7 @@ def increment(request: pb.IncrementHoldRequest, form: Form) -> IncrementHold:
         currency,
         amount,
         expected,
-        idempotency.key_hash(CLIENT, facts.wallet_id, key),
+        idempotency.key_hash(form.client, facts.wallet_id, key),
         idempotency.increment_fingerprint(hold_id, currency, amount, expected),
     )
 
@@ -85,7 +84,7 @@ def extend(request: pb.ExtendHoldRequest, form: Form) -> ExtendHold:
         facts.wallet_id,
         expire_time_us,
         expected,
-        idempotency.key_hash(CLIENT, facts.wallet_id, key),
+        idempotency.key_hash(form.client, facts.wallet_id, key),
         idempotency.extend_fingerprint(hold_id, expire_time_us, expected),
     )
 
@@ -125,7 +124,7 @@ def capture(request: pb.CaptureHoldRequest, form: Form) -> CaptureHold:
         reference,
         opaque,
         expected,
-        idempotency.key_hash(CLIENT, facts.wallet_id, key),
+        idempotency.key_hash(form.client, facts.wallet_id, key),
         idempotency.capture_fingerprint(
             hold_id,
             destination,
@@ -153,6 +152,6 @@ def void(request: pb.VoidHoldRequest, form: Form) -> VoidHold:
         hold_id,
         facts.wallet_id,
         expected,
-        idempotency.key_hash(CLIENT, facts.wallet_id, key),
+        idempotency.key_hash(form.client, facts.wallet_id, key),
         idempotency.void_fingerprint(hold_id, expected),
     )

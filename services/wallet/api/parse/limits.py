@@ -6,7 +6,6 @@ from guilder.wallet.v1 import limits_pb2 as pb
 from guilder.wallet.v1 import resources_pb2 as res
 from wallet.api import fields
 from wallet.api.form import Form
-from wallet.api.parse.transfers import CLIENT
 from wallet.domain import idempotency
 from wallet.domain.commands import Limits, SetAccountLimits, SetWalletLimits, VelocityLimit
 from wallet.domain.kinds import VelocityBasis, VelocityWindow
@@ -17,7 +16,7 @@ from walletkit.ids import new_id, slot_of, slot_of_account
 
 def set_wallet_limits(request: pb.SetWalletLimitsRequest, form: Form) -> SetWalletLimits:
     """Read a wallet's limits. Raise ``ServiceError`` for malformed fields."""
-    wallet_id = form.wallet("wallet_id", request.wallet_id)
+    wallet_id = form.own("wallet_id", request.wallet_id)
     given = request.limits
     limits = Limits(
         given.overdraft_limit_minor,
@@ -38,14 +37,14 @@ def set_wallet_limits(request: pb.SetWalletLimitsRequest, form: Form) -> SetWall
         wallet_id,
         limits,
         expected,
-        idempotency.key_hash(CLIENT, wallet_id, key),
+        idempotency.key_hash(form.client, wallet_id, key),
         idempotency.wallet_limits_fingerprint(wallet_id, limits, expected),
     )
 
 
 def set_account_limits(request: pb.SetAccountLimitsRequest, form: Form) -> SetAccountLimits:
     """Read an account's limits in a currency. Raise ``ServiceError`` for malformed fields."""
-    account_id = form.read(fields.account_id, request.account_id)
+    account_id = form.account(request.account_id)
     currency = form.currency("currency_code", request.currency_code)
     given = request.limits
     limits = Limits(
@@ -64,7 +63,7 @@ def set_account_limits(request: pb.SetAccountLimitsRequest, form: Form) -> SetAc
         account_id,
         currency,
         limits,
-        idempotency.key_hash(CLIENT, account_id.encode(), key),
+        idempotency.key_hash(form.client, account_id.encode(), key),
         idempotency.account_limits_fingerprint(account_id, currency, limits),
     )
 

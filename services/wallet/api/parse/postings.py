@@ -8,7 +8,6 @@ from guilder.wallet.v1 import postings_pb2 as pb
 from wallet.api import fields
 from wallet.api.form import Form
 from wallet.api.known import Original
-from wallet.api.parse.transfers import CLIENT
 from wallet.domain import idempotency
 from wallet.domain.commands import Line, PostTransaction, Reverse
 from wallet.domain.kinds import ANY_VERSION, TransactionType
@@ -94,7 +93,7 @@ def reverse(request: pb.ReverseTransactionRequest, form: Form) -> Reverse | Post
         reference,
         opaque,
         expected,
-        idempotency.key_hash(CLIENT, scope, key),
+        idempotency.key_hash(form.client, scope, key),
         idempotency.reverse_fingerprint(tx_id, currency, amount, expected, reference, opaque),
         effective_us,
     )
@@ -124,7 +123,7 @@ def _kind_alone(wallet_id: bytes, currency: str) -> bytes:
 def _line(number: int, posting: pb.Posting, form: Form) -> Line:
     place = f"postings[{number}]"
     currency, amount = form.money(f"{place}.amount", posting.amount)
-    source = form.side(f"{place}.source_wallet_id", posting.source_wallet_id, currency)
+    source = form.source_side(f"{place}.source_wallet_id", posting.source_wallet_id, currency)
     field = f"{place}.destination_wallet_id"
     destination = form.side(field, posting.destination_wallet_id, currency)
     if source and source == destination:
@@ -143,7 +142,7 @@ def _expected_versions(request: pb.PostTransactionRequest, form: Form) -> Versio
         return ()
     versions: dict[bytes, int] = {}
     for text, number in sorted(request.expected_versions.items()):
-        wallet_id = form.wallet(name, text)
+        wallet_id = form.own(name, text)
         if wallet_id in versions:
             form.refuse(invalid_field(name, text, "must name each wallet once"))
         version = form.read(fields.version, number, name)
@@ -173,7 +172,7 @@ def _post(
         reference,
         opaque,
         versions,
-        idempotency.key_hash(CLIENT, scope, key),
+        idempotency.key_hash(form.client, scope, key),
         idempotency.post_fingerprint(lines, versions, reference, opaque),
         effective_us,
     )

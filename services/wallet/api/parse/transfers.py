@@ -8,15 +8,12 @@ from wallet.domain.commands import Transfer as TransferCommand
 from wallet.domain.kinds import ANY_VERSION, TransactionType
 from walletkit.ids import NIL, new_id, slot_of
 
-CLIENT = b""
-"""Id of the caller's credential in a key's scope: empty, as callers are trusted."""
-
 Movement = pb.TransferRequest | pb.DepositRequest | pb.WithdrawRequest
 
 
 def transfer(request: pb.TransferRequest, form: Form) -> TransferCommand:
     """Read a transfer. Raise ``ServiceError`` for malformed fields."""
-    source = form.wallet("source_wallet_id", request.source_wallet_id)
+    source = form.own("source_wallet_id", request.source_wallet_id)
     destination = form.wallet("destination_wallet_id", request.destination_wallet_id)
     if source == destination:
         form.read(fields.not_same, source, request.destination_wallet_id, destination)
@@ -25,13 +22,13 @@ def transfer(request: pb.TransferRequest, form: Form) -> TransferCommand:
 
 def deposit(request: pb.DepositRequest, form: Form) -> TransferCommand:
     """Read a deposit. Raise ``ServiceError`` for malformed fields."""
-    wallet = form.wallet("wallet_id", request.wallet_id)
+    wallet = form.funded("wallet_id", request.wallet_id)
     return _movement(TransactionType.DEPOSIT, NIL, wallet, wallet, request, form)
 
 
 def withdrawal(request: pb.WithdrawRequest, form: Form) -> TransferCommand:
     """Read a withdrawal. Raise ``ServiceError`` for malformed fields."""
-    wallet = form.wallet("wallet_id", request.wallet_id)
+    wallet = form.own("wallet_id", request.wallet_id)
     return _movement(TransactionType.WITHDRAWAL, wallet, NIL, wallet, request, form)
 
 
@@ -73,7 +70,7 @@ def _movement(
         reference,
         opaque,
         expected,
-        idempotency.key_hash(CLIENT, scope, key),
+        idempotency.key_hash(form.client, scope, key),
         idempotency.transfer_fingerprint(
             type_, source, destination, currency, amount, expected, reference, opaque
         ),

@@ -5,7 +5,6 @@ from guilder.wallet.v1 import resources_pb2 as res
 from guilder.wallet.v1 import wallet_service_pb2 as pb
 from wallet.api import fields
 from wallet.api.form import Form
-from wallet.api.parse.transfers import CLIENT
 from wallet.domain import idempotency
 from wallet.domain.commands import (
     ChangeStatus,
@@ -32,7 +31,7 @@ _STATUS_OF = {
 
 def create(request: pb.CreateWalletRequest, form: Form) -> CreateWallet:
     """Read a wallet's creation. Raise ``ServiceError`` for malformed fields."""
-    account_id = form.read(fields.account_id, request.account_id)
+    account_id = form.account(request.account_id)
     currency = form.currency("currency_code", request.currency_code)
     alias = form.read(fields.alias, request.alias)
     key = form.key(request.idempotency_key)
@@ -45,7 +44,7 @@ def create(request: pb.CreateWalletRequest, form: Form) -> CreateWallet:
         account_id,
         currency,
         opaque,
-        idempotency.key_hash(CLIENT, account_id.encode(), key),
+        idempotency.key_hash(form.client, account_id.encode(), key),
         idempotency.create_fingerprint(account_id, currency, opaque, alias),
         alias,
     )
@@ -53,7 +52,7 @@ def create(request: pb.CreateWalletRequest, form: Form) -> CreateWallet:
 
 def update(request: pb.UpdateWalletRequest, form: Form) -> UpdateWallet:
     """Read a replacement of metadata. Raise ``ServiceError`` for malformed fields."""
-    wallet_id = form.wallet("wallet_id", request.wallet_id)
+    wallet_id = form.own("wallet_id", request.wallet_id)
     key = form.key(request.idempotency_key)
     opaque = form.read(fields.opaque, "", request.metadata)
     expected = form.version(request)
@@ -65,7 +64,7 @@ def update(request: pb.UpdateWalletRequest, form: Form) -> UpdateWallet:
         wallet_id,
         opaque,
         expected,
-        idempotency.key_hash(CLIENT, wallet_id, key),
+        idempotency.key_hash(form.client, wallet_id, key),
         idempotency.update_fingerprint(wallet_id, opaque, expected),
     )
 
@@ -94,7 +93,7 @@ def change_status(
     status: WalletStatus = WalletStatus.FROZEN,
 ) -> ChangeStatus:
     """Read a change of status. Raise ``ServiceError`` for malformed fields."""
-    wallet_id = form.wallet("wallet_id", request.wallet_id)
+    wallet_id = form.own("wallet_id", request.wallet_id)
     key = form.key(request.idempotency_key)
     expected = form.version(request)
     form.done()
@@ -104,7 +103,7 @@ def change_status(
         slot,
         kind,
         wallet_id,
-        idempotency.key_hash(CLIENT, wallet_id, key),
+        idempotency.key_hash(form.client, wallet_id, key),
         idempotency.status_fingerprint(kind, wallet_id, status, expected),
         status,
         expected,
@@ -123,6 +122,7 @@ def unfreeze_account(request: limits.UnfreezeAccountRequest, form: Form) -> Free
 
 def register_asset(request: limits.RegisterAssetRequest, form: Form) -> RegisterAsset:
     """Read the registration of an asset. Raise ``ServiceError`` for malformed fields."""
+    form.unconfined()
     currency = form.read(fields.asset_code, request.currency_code)
     exponent = form.read(fields.asset_exponent, request.exponent)
     key = form.key(request.idempotency_key)
@@ -132,7 +132,7 @@ def register_asset(request: limits.RegisterAssetRequest, form: Form) -> Register
         ASSET_SLOT,
         currency,
         exponent,
-        idempotency.key_hash(CLIENT, ASSET_SCOPE + currency.encode(), key),
+        idempotency.key_hash(form.client, ASSET_SCOPE + currency.encode(), key),
         idempotency.asset_fingerprint(currency, exponent),
     )
 
@@ -142,7 +142,7 @@ def _freeze_account(
     request: limits.FreezeAccountRequest | limits.UnfreezeAccountRequest,
     form: Form,
 ) -> FreezeAccount:
-    account_id = form.read(fields.account_id, request.account_id)
+    account_id = form.account(request.account_id)
     key = form.key(request.idempotency_key)
     form.done()
     slot = slot_of_account(account_id)
@@ -151,7 +151,7 @@ def _freeze_account(
         slot,
         account_id,
         freeze_,
-        idempotency.key_hash(CLIENT, account_id.encode(), key),
+        idempotency.key_hash(form.client, account_id.encode(), key),
         idempotency.freeze_fingerprint(account_id, freeze_),
     )
 
