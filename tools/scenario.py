@@ -261,6 +261,7 @@ SCENARIO: tuple[Call, ...] = (
     (f"{_L}GetBalance", {"walletId": "sys:0:world:EUR"}, {}),
     (f"{_L}GetTrialBalance", {"shard": 0}, {}),
     (f"{_L}GetChartOfAccounts", {}, {}),
+    (f"{_L}ListAuditEvents", {"accountId": "alice", "pageSize": 2}, {}),
     (f"{_L}VerifyChain", {"shard": 0}, {}),
     (f"{_L}VerifyTransit", {}, {}),
     (f"{_L}Reconcile", {"shard": 0}, {}),

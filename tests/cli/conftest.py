@@ -8,7 +8,13 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from guilder.cli.app import app
+from guilder.wallet.v1.limits_pb2 import ListAssetsResponse
+from guilder.wallet.v1.resources_pb2 import Asset, Wallet
+from guilder.wallet.v1.wallet_service_pb2 import GetWalletResponse
+from tests.cli.fake_suite import FakeSuite, serving
 from walletkit.stack import Stack, StackSettings
+
+GOLD = Asset(currency_code="GOLDG", exponent=4, registered=True)
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +66,21 @@ def cli_lines(cli: Callable[..., Result]) -> Callable[..., list[Any]]:
         return [json.loads(line) for line in result.stdout.splitlines()]
 
     return run
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeSuite]:
+    """Serve a fake suite that knows a wallet in EUR and an asset of its own."""
+    with serving() as suite:
+        suite.answers["GetWallet"] = GetWalletResponse(
+            wallet=Wallet(wallet_id="w-1", currency_code="EUR", exponent=2)
+        )
+        suite.answers["ListAssets"] = ListAssetsResponse(assets=[GOLD])
+        yield suite
+
+
+@pytest.fixture
+def run(fake: FakeSuite) -> Callable[..., Result]:
+    """Run the program on the fake."""
+    environment = {**fake.environment, "COLUMNS": "200"}
+    return lambda *arguments: CliRunner().invoke(app, arguments, env=environment)

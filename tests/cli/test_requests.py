@@ -1,7 +1,7 @@
 """What each command asks the services, and what it refuses to ask; without a suite."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,39 +9,18 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from guilder.cli.app import app
-from guilder.wallet.v1.limits_pb2 import ListAssetsResponse
-from guilder.wallet.v1.resources_pb2 import Asset, Wallet
-from guilder.wallet.v1.wallet_service_pb2 import GetWalletResponse
-from tests.cli.fake_suite import FakeSuite, serving
+from tests.cli.fake_suite import FakeSuite
 from walletkit.errors import ServiceError
 
 Run = Callable[..., Result]
 
 EURO = {"currencyCode": "EUR", "amountMinor": "1250"}
-GOLD = Asset(currency_code="GOLDG", exponent=4, registered=True)
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeSuite]:
-    """Serve a fake suite that knows a wallet in EUR and an asset of its own."""
-    with serving() as suite:
-        suite.answers["GetWallet"] = GetWalletResponse(
-            wallet=Wallet(wallet_id="w-1", currency_code="EUR", exponent=2)
-        )
-        suite.answers["ListAssets"] = ListAssetsResponse(assets=[GOLD])
-        yield suite
-
-
-@pytest.fixture
-def run(fake: FakeSuite) -> Run:
-    """Run the program on the fake."""
-    environment = {**fake.environment, "COLUMNS": "200"}
-    return lambda *arguments: CliRunner().invoke(app, arguments, env=environment)
-
 
 TEXTS = ("--reference", "r", "--description", "d", "--metadata", "a=b")
 SAID = {"reference": "r", "description": "d", "metadata": {"a": "b"}}
 VERSION = ("--expected-version", "3")
+WHY = ("--reason", "why")
+BECAUSE = {"reason": "why"}
 TIME = ("--effective-time", "2026-01-31T10:00:00+01:00")
 AT = "2026-01-31T09:00:00Z"
 
@@ -53,22 +32,32 @@ CASES: list[tuple[str, str, tuple[str, ...], dict[str, Any]]] = [
         {"accountId": "a", "currencyCode": "EUR", "alias": "x", "metadata": {"a": "b"}},
     ),
     ("wallet update w", "UpdateWallet", VERSION, {"walletId": "w", "expectedVersion": "3"}),
-    ("wallet freeze w", "FreezeWallet", (), {"walletId": "w", "scope": "FREEZE_SCOPE_ALL"}),
     (
         "wallet freeze w",
         "FreezeWallet",
         ("--debits",),
         {"walletId": "w", "scope": "FREEZE_SCOPE_DEBITS"},
     ),
-    ("wallet unfreeze w", "UnfreezeWallet", (), {"walletId": "w"}),
-    ("wallet close w", "CloseWallet", VERSION, {"walletId": "w", "expectedVersion": "3"}),
+    (
+        "wallet freeze w",
+        "FreezeWallet",
+        WHY,
+        {"walletId": "w", "scope": "FREEZE_SCOPE_ALL", **BECAUSE},
+    ),
+    ("wallet unfreeze w", "UnfreezeWallet", WHY, {"walletId": "w", **BECAUSE}),
+    (
+        "wallet close w",
+        "CloseWallet",
+        (*VERSION, *WHY),
+        {"walletId": "w", "expectedVersion": "3", **BECAUSE},
+    ),
     (
         "account freeze a",
         "FreezeAccount",
-        ("--debits",),
-        {"accountId": "a", "scope": "FREEZE_SCOPE_DEBITS"},
+        ("--debits", *WHY),
+        {"accountId": "a", "scope": "FREEZE_SCOPE_DEBITS", **BECAUSE},
     ),
-    ("account unfreeze a", "UnfreezeAccount", (), {"accountId": "a"}),
+    ("account unfreeze a", "UnfreezeAccount", WHY, {"accountId": "a", **BECAUSE}),
     (
         "deposit alias:a/x 12.50 EUR",
         "Deposit",
@@ -144,11 +133,12 @@ CASES: list[tuple[str, str, tuple[str, ...], dict[str, Any]]] = [
         "SetWalletLimits",
         (
             *("--overdraft", "100", "--min", "0", "--max", "500.5", "--max-transaction", "12.50"),
-            *("--over-capture", "20", "--velocity", "day:debits:1000.00:5"),
+            *("--over-capture", "20", "--velocity", "day:debits:1000.00:5", *WHY),
             *("--velocity", "month:net-debits:10", "--velocity", "hour:credits::7"),
         ),
         {
             "walletId": "w",
+            **BECAUSE,
             "limits": {
                 "overdraftLimitMinor": "10000",
                 "minBalanceMinor": "0",
@@ -179,10 +169,20 @@ CASES: list[tuple[str, str, tuple[str, ...], dict[str, Any]]] = [
     (
         "account limits set a GOLDG",
         "SetAccountLimits",
-        ("--max-transaction", "1.5"),
-        {"accountId": "a", "currencyCode": "GOLDG", "limits": {"maxTransactionMinor": "15000"}},
+        ("--max-transaction", "1.5", *WHY),
+        {
+            "accountId": "a",
+            "currencyCode": "GOLDG",
+            "limits": {"maxTransactionMinor": "15000"},
+            **BECAUSE,
+        },
     ),
-    ("assets register SILVER 3", "RegisterAsset", (), {"currencyCode": "SILVER", "exponent": 3}),
+    (
+        "assets register SILVER 3",
+        "RegisterAsset",
+        WHY,
+        {"currencyCode": "SILVER", "exponent": 3, **BECAUSE},
+    ),
 ]
 
 
@@ -245,6 +245,7 @@ READS: list[tuple[str, str, dict[str, Any]]] = [
         },
     ),
     ("entries alias:a/x", "ListEntries", {"walletId": "w-1", "pageSize": 50}),
+    ("audit list", "ListAuditEvents", {"pageSize": 50}),
     ("assets list", "ListAssets", {}),
     ("books chart", "GetChartOfAccounts", {}),
     (

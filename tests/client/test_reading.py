@@ -7,6 +7,12 @@ import pytest
 from google.protobuf.message import Message
 
 from guilder.client import GuilderError, OutcomeUnknownError, UnavailableError
+from guilder.events.v1.record_pb2 import AUDIT_ACTION_CLOSE_WALLET
+from guilder.ledger.v1.audit_events_pb2 import (
+    AuditEvent,
+    ListAuditEventsRequest,
+    ListAuditEventsResponse,
+)
 from guilder.ledger.v1.ledger_service_pb2 import (
     STATEMENT_BASIS_EFFECTIVE,
     STATEMENT_FORMAT_CSV,
@@ -105,6 +111,39 @@ async def test_entries_of_all_pages_are_one_iterator() -> None:
     async with serving(fake) as guilder:
         found = [entry.version async for entry in guilder.ledger.list_entries("w")]
     assert found == [2, 1]
+
+
+async def test_audit_events_of_all_pages_are_one_iterator() -> None:
+    """Every filter goes with every page."""
+    fake = FakeWallet(
+        given(ListAuditEventsResponse(events=[AuditEvent(actor="a")], next_page_token="t1")),
+        given(ListAuditEventsResponse(events=[AuditEvent(actor="b")])),
+    )
+    async with serving(fake) as guilder:
+        events = guilder.ledger.list_audit_events(
+            wallet_id="w",
+            account_id="alice",
+            actor="ops",
+            actions=[AUDIT_ACTION_CLOSE_WALLET],
+            start_time=NOON,
+            end_time=NOON,
+            min_position=Position(shard=1, seq=9),
+            limit=300,
+        )
+        assert [event.actor async for event in events] == ["a", "b"]
+    expected = ListAuditEventsRequest(
+        wallet_id="w",
+        account_id="alice",
+        actor="ops",
+        actions=[AUDIT_ACTION_CLOSE_WALLET],
+        start_time=AT_NOON,
+        end_time=AT_NOON,
+        min_position=Position(shard=1, seq=9),
+        page_size=200,
+    )
+    assert fake.requests[0] == expected
+    expected.page_token = "t1"
+    assert fake.requests[1] == expected
 
 
 async def test_a_statement_comes_in_parts() -> None:

@@ -102,10 +102,17 @@ CHANGES: list[tuple[Call, Message]] = [
         lambda it: it.wallet.freeze_wallet("w", scope=FREEZE_SCOPE_DEBITS),
         FreezeWalletRequest(wallet_id="w", scope=FREEZE_SCOPE_DEBITS),
     ),
-    (lambda it: it.wallet.unfreeze_wallet("w"), UnfreezeWalletRequest(wallet_id="w")),
     (
-        lambda it: it.wallet.close_wallet("w", validate_only=True),
-        CloseWalletRequest(wallet_id="w", validate_only=True),
+        lambda it: it.wallet.freeze_wallet("w", reason="why"),
+        FreezeWalletRequest(wallet_id="w", reason="why"),
+    ),
+    (
+        lambda it: it.wallet.unfreeze_wallet("w", reason="why"),
+        UnfreezeWalletRequest(wallet_id="w", reason="why"),
+    ),
+    (
+        lambda it: it.wallet.close_wallet("w", validate_only=True, reason="why"),
+        CloseWalletRequest(wallet_id="w", validate_only=True, reason="why"),
     ),
     (
         lambda it: it.holds.authorize("w", EURO, destination_wallet_id="v", expire_time=NOON),
@@ -135,20 +142,22 @@ CHANGES: list[tuple[Call, Message]] = [
         SetWalletLimitsRequest(wallet_id="w", limits=WalletLimits(overdraft_limit_minor=5)),
     ),
     (
-        lambda it: it.limits.set_account_limits("alice", "EUR", AccountLimits()),
-        SetAccountLimitsRequest(account_id="alice", currency_code="EUR", limits=AccountLimits()),
+        lambda it: it.limits.set_account_limits("alice", "EUR", AccountLimits(), reason="why"),
+        SetAccountLimitsRequest(
+            account_id="alice", currency_code="EUR", limits=AccountLimits(), reason="why"
+        ),
     ),
     (
         lambda it: it.accounts.freeze_account("alice", scope=FREEZE_SCOPE_DEBITS),
         FreezeAccountRequest(account_id="alice", scope=FREEZE_SCOPE_DEBITS),
     ),
     (
-        lambda it: it.accounts.unfreeze_account("alice"),
-        UnfreezeAccountRequest(account_id="alice"),
+        lambda it: it.accounts.unfreeze_account("alice", reason="why"),
+        UnfreezeAccountRequest(account_id="alice", reason="why"),
     ),
     (
-        lambda it: it.assets.register_asset("GOLD", 4),
-        RegisterAssetRequest(currency_code="GOLD", exponent=4),
+        lambda it: it.assets.register_asset("GOLD", 4, reason="why"),
+        RegisterAssetRequest(currency_code="GOLD", exponent=4, reason="why"),
     ),
 ]
 

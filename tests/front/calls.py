@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from guilder.ledger.v1 import audit_events_pb2 as audit
 from guilder.ledger.v1 import ledger_service_pb2 as ledger
 from guilder.notify.v1 import notify_service_pb2 as notify
 from guilder.type.v1.money_pb2 import Money
@@ -261,6 +262,7 @@ CALLS: dict[str, Make] = {
     f"{LEDGER}GetBalance": of(ledger.GetBalanceRequest, wallet_id=_booked),
     f"{LEDGER}GetTrialBalance": of(ledger.GetTrialBalanceRequest, shard=0),
     f"{LEDGER}GetChartOfAccounts": of(ledger.GetChartOfAccountsRequest),
+    f"{LEDGER}ListAuditEvents": of(audit.ListAuditEventsRequest, account_id="nobody"),
     f"{LEDGER}VerifyChain": of(ledger.VerifyChainRequest, shard=1),
     f"{LEDGER}VerifyTransit": of(ledger.VerifyTransitRequest),
     f"{LEDGER}Reconcile": of(ledger.ReconcileRequest, shard=0),

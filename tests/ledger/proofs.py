@@ -84,7 +84,7 @@ async def two_shards(running: Running) -> World:
 TABLES = (
     *("records", "entries", "accounts", "cursors"),
     *("transit_legs", "open_intents", "transaction_states"),
-    *("holds", "hold_changes", "effective_entries", "labels", "assets"),
+    *("holds", "hold_changes", "effective_entries", "labels", "assets", "audit_events"),
 )
 
 

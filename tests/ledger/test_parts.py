@@ -34,6 +34,7 @@ HOLD_CHANGE = st.builds(
 )
 EFFECTIVE = st.tuples(BYTES16, INT, INT, INT, INT, INT)
 LABEL = st.builds(Label, BYTES16, INT, BYTES16)
+AUDIT_ROW = st.tuples(*([INT] * 4), *([st.binary()] * 10))
 LEG = st.builds(
     *(Leg, BYTES16, st.integers(0, 255), st.sampled_from(list(Side)), INT),
     currency=st.text(),
@@ -62,6 +63,7 @@ COMMIT = st.builds(
     st.lists(EFFECTIVE, max_size=3),
     st.lists(st.tuples(INT, INT, LABEL), max_size=3),
     st.dictionaries(st.text(), INT, max_size=3),
+    st.lists(AUDIT_ROW, max_size=3),
 )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from guilder.events.v1 import record_pb2 as pb
+from tests.simulation import audited
 from walletkit.payload import unpack
 from walletkit.sql.session import Rows, open_session, run_packet
 
@@ -137,6 +138,7 @@ def _replay(shard: ShardBooks) -> Iterable[str]:
                 yield f"shard {shard.number}: time runs backwards for {wallet.hex()} in {seq}"
             shard.times[wallet] = record.time_us
         yield from _keep(shard, seq, record)
+        yield from audited.faults(shard.number, seq, record)
 
 
 def _keep(shard: ShardBooks, seq: int, record: pb.Record) -> Iterable[str]:

@@ -79,6 +79,7 @@ _BY_SERVICE: Mapping[str, Mapping[str, frozenset[Role]]] = {
         "GetBalance": _LOOKING,
         "GetTrialBalance": _PROVING,
         "GetChartOfAccounts": _PROVING,
+        "ListAuditEvents": _PROVING,
         "VerifyChain": _PROVING,
         "VerifyTransit": _PROVING,
         "Reconcile": _PROVING,

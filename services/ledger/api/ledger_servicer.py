@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc.aio
 
+from guilder.ledger.v1 import audit_events_pb2 as audit_api
 from guilder.ledger.v1 import ledger_service_pb2 as api
 from guilder.ledger.v1.ledger_service_pb2_grpc import LedgerServiceServicer
 from ledger.api.balances import chart_of_accounts
@@ -64,6 +65,12 @@ class LedgerServicer(LedgerServiceServicer):
     ) -> api.GetChartOfAccountsResponse:
         """Get the chart of accounts."""
         return chart_of_accounts()
+
+    async def ListAuditEvents(
+        self, request: audit_api.ListAuditEventsRequest, context: Context
+    ) -> audit_api.ListAuditEventsResponse:
+        """List admin actions, newest first."""
+        return await self._reads.audit_log.list_events(request, context)
 
     async def VerifyChain(
         self, request: api.VerifyChainRequest, context: Context

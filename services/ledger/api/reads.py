@@ -1,5 +1,6 @@
 """Answer all that asks about the past: lists, balances and statements, over one small pool."""
 
+from ledger.api.audit_events import AuditLog
 from ledger.api.balances import Balances
 from ledger.api.lists import Lists
 from ledger.api.statements import Statements
@@ -16,3 +17,4 @@ class Reads:
         self.lists = Lists(pool, waiting)
         self.balances = Balances(pool, waiting)
         self.statements = Statements(pool, waiting)
+        self.audit_log = AuditLog(pool, waiting)

@@ -4,6 +4,7 @@ No I/O.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from guilder.events.v1 import record_pb2 as events
@@ -20,6 +21,8 @@ MAX_METADATA_BYTES = 4_096
 
 _ACCOUNT_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _SCOPES = ("wallet_id", "account_id", "family_id")
+
+_Enum = type[events.TransactionType] | type[events.TransactionState] | type[events.AuditAction]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,8 @@ def _check(request: api.ListTransactionsRequest) -> None:
     if not scopes and not request.reference and not request.metadata_key:
         rule = "one of wallet_id, account_id, family_id, reference and metadata_key is needed"
         raise invalid_field("wallet_id", "", rule)
-    if request.account_id and not _ACCOUNT_ID.fullmatch(request.account_id):
-        raise invalid_field("account_id", request.account_id, "1 to 64 of A-Z a-z 0-9 . _ -")
+    if request.account_id:
+        check_account_id(request.account_id)
     if len(request.reference.encode()) > MAX_REFERENCE_BYTES:
         raise invalid_field("reference", request.reference, f"at most {MAX_REFERENCE_BYTES} bytes")
     if request.metadata_value and not request.metadata_key:
@@ -122,16 +125,19 @@ def _check(request: api.ListTransactionsRequest) -> None:
         if len(getattr(request, field).encode()) > MAX_METADATA_BYTES:
             rule = f"at most {MAX_METADATA_BYTES} bytes"
             raise invalid_field(field, getattr(request, field), rule)
-    _check_enum(request, "types", events.TransactionType)
-    _check_enum(request, "states", events.TransactionState)
+    check_enum("types", request.types, events.TransactionType)
+    check_enum("states", request.states, events.TransactionState)
 
 
-def _check_enum(
-    request: api.ListTransactionsRequest,
-    field: str,
-    known: type[events.TransactionType] | type[events.TransactionState],
-) -> None:
-    for value in getattr(request, field):
+def check_account_id(text: str) -> None:
+    """Check an account's id. Raise ``ServiceError`` (INVALID_FIELD)."""
+    if not _ACCOUNT_ID.fullmatch(text):
+        raise invalid_field("account_id", text, "1 to 64 of A-Z a-z 0-9 . _ -")
+
+
+def check_enum(field: str, values: Iterable[int], known: _Enum) -> None:
+    """Check that values of an enum are known ones. Raise ``ServiceError`` (INVALID_FIELD)."""
+    for value in values:
         if value == 0 or value not in known.values():
             raise invalid_field(field, value, "a known value")
 

@@ -4,7 +4,7 @@ Postings are plain tuples: there are thousands of them in a commit, and a class 
 more than the journal.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -70,6 +70,9 @@ class HoldState(IntEnum):
 CAPTURE = 4
 """Type of the transaction that a capture makes."""
 
+REVERSAL = 5
+"""Type of the transaction that a reversal makes."""
+
 
 class Side(IntEnum):
     """What a record says of a leg."""
@@ -127,6 +130,42 @@ class HoldChange(NamedTuple):
     """Transaction of a capture; empty for every other kind."""
 
 
+class AuditAction(IntEnum):
+    """What an admin action does."""
+
+    FREEZE_WALLET = 1
+    UNFREEZE_WALLET = 2
+    CLOSE_WALLET = 3
+    SET_WALLET_LIMITS = 4
+    FREEZE_ACCOUNT = 5
+    UNFREEZE_ACCOUNT = 6
+    SET_ACCOUNT_LIMITS = 7
+    REGISTER_ASSET = 8
+    REVERSE_TRANSACTION = 9
+
+
+class AuditEvent(NamedTuple):
+    """An admin action, as the record tells it. Ids are empty where it is about none."""
+
+    n: int
+    """Place in the record, from 0."""
+    action: int
+    """One that this program does not know is kept as it is."""
+    actor: str
+    reason: str
+    request_id: str
+    before: bytes
+    """What it may change, as it was: canonical JSON, see ``ledger.domain.auditing``."""
+    after: bytes
+    wallet_id: bytes = b""
+    account_id: str = ""
+    """Of an action on an account; that of a wallet the journal knows."""
+    currency: str = ""
+    """Likewise."""
+    tx_id: bytes = b""
+    original: bytes = b""
+
+
 class Label(NamedTuple):
     """What a transaction of the record can be found by."""
 
@@ -174,3 +213,4 @@ class Record:
     labels: list[Label]
     assets: list[tuple[str, int]]
     """Assets registered, with their exponents."""
+    audit_events: list[AuditEvent] = field(default_factory=list)

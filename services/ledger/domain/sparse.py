@@ -1,4 +1,4 @@
-"""Replay what only some transactions have: holds, labels, effective times, assets. Pure.
+"""Replay what only some records have: holds, labels, effective times, assets, admin actions. Pure.
 
 Memory grows with open holds and assets. All else is folded into digests, which are compared with
 those of what is kept: a difference is told by its table and the numbers of rows.
@@ -6,6 +6,7 @@ those of what is kept: a difference is told by its table and the numbers of rows
 
 from collections.abc import Iterable
 
+from ledger.domain.auditing import audit_rows
 from ledger.domain.findings import Findings, Kind
 from ledger.domain.holding import Hold
 from ledger.domain.journal import Entry, Journal, effective_entries
@@ -21,6 +22,11 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "hold_changes": (
         *("hold_id", "version", "seq", "kind", "state"),
         *("authorized", "captured", "released", "expire_time_us"),
+    ),
+    "audit_events": (
+        *("seq", "n", "time_us", "action", "actor", "reason", "request_id"),
+        *("account_id", "currency", "wallet_id", "tx_id", "original_id"),
+        *("state_before", "state_after"),
     ),
 }
 
@@ -78,6 +84,8 @@ class SparseReplay:
             )
         for label, n, tx_id in record.labels:
             self._digests["labels"].add((label, seq, n, tx_id, record.time_us))
+        for row in audit_rows(record, seq, done.accounts):
+            self._digests["audit_events"].add(row)
         self._add_effective(record, done.entries)
         self.assets.update(record.assets)
 

@@ -18,6 +18,7 @@ import structlog
 from asyncmy.errors import MySQLError
 
 from ledger.domain.account import Account, JournalMismatchError
+from ledger.domain.auditing import audit_rows
 from ledger.domain.holding import holds_of
 from ledger.domain.journal import effective_entries, journal, wallets_of
 from ledger.ingest.incoming import Incoming, refusal
@@ -229,6 +230,8 @@ class ShardWriter:
             if record.effective:
                 commit.effective += effective_entries(record, done.entries)
             commit.labels += [(seq, record.time_us, label) for label in record.labels]
+            if record.audit_events:
+                commit.audit_events += audit_rows(record, seq, done.accounts)
             assets.update(record.assets)
             commit.assets.update(record.assets)
             kept = Kept(seq, item.prev_hash, item.hash, record.time_us, item.payload)

@@ -1,4 +1,4 @@
-"""Read back what only some transactions have, for the proofs: holds, labels, effective times.
+"""Read back what only some records have, for the proofs: holds, labels, admin actions, and so on.
 
 SQL only; each statement reads one bounded chunk by primary key.
 """
@@ -20,6 +20,7 @@ _KEYS = {
     "labels": ("label", "seq", "n"),
     "effective_entries": ("wallet_id", "effective_us", "version"),
     "hold_changes": ("hold_id", "version"),
+    "audit_events": ("seq", "n"),
 }
 """Primary keys, without the shard: it is always given."""
 

@@ -20,6 +20,7 @@ from ledger.domain.record import (
     Result,
     Side,
 )
+from ledger.store.audit_codec import audit_events
 from walletkit.ids import NIL, SystemKind
 from walletkit.payload import PayloadError, unpack
 from walletkit.record import RECORD_VERSION
@@ -81,6 +82,8 @@ def decode(payload: bytes) -> Record:
         record.legs.append(Leg(tx_id, closed.leg, Side.CLOSED, n))
         if state:
             record.states.append((tx_id, state))
+    if message.audit_events:
+        _add_audit_events(record, message)
     _check_ids(record)
     return record
 
@@ -101,6 +104,13 @@ def _add_transaction(record: Record, n: int, transaction: events.Transaction) ->
         record.effective[n] = effective_us
     if kind == CAPTURE:
         record.captures[tx_id] = transaction.parent_id
+
+
+def _add_audit_events(record: Record, message: events.Record) -> None:
+    try:
+        record.audit_events.extend(audit_events(message, record.postings))
+    except ValueError as error:
+        raise MalformedRecordError(str(error)) from error
 
 
 def _add_postings(

@@ -12,10 +12,11 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from ledger.domain.account import Account
+from ledger.domain.auditing import AuditRow
 from ledger.domain.holding import Hold
 from ledger.domain.journal import EffectiveEntry, Entry
 from ledger.domain.record import HoldChange, Label, Leg, Side
-from walletkit.sql.literals import id_list
+from walletkit.sql.literals import id_list, row
 
 PACKET_BYTES = 4 * 1024 * 1024
 """A packet that has reached this is sent: servers refuse one above ``max_allowed_packet``, 16 MiB
@@ -59,6 +60,7 @@ class Commit:
     labels: list[tuple[int, int, Label]] = field(default_factory=list)
     """Labels with seq and time of their record."""
     assets: dict[str, int] = field(default_factory=dict)
+    audit_events: list[AuditRow] = field(default_factory=list)
 
 
 def packets(shard: int, commit: Commit) -> Iterator[str]:
@@ -81,6 +83,7 @@ def packets(shard: int, commit: Commit) -> Iterator[str]:
         *_intents(shard, commit.legs),
         *_insert("transaction_states", _state_rows(commit.states), _STATES_UPDATED),
         *_insert("assets", _asset_rows(commit.assets), _ASSETS_UPDATED),
+        *_insert("audit_events", _audit_rows(shard, commit.audit_events)),
         f"UPDATE cursors SET seq={last.seq:d},hash=x'{last.hash.hex()}' WHERE shard={shard:d}",
         "COMMIT",
     ]
@@ -212,6 +215,10 @@ def _label_rows(shard: int, labels: Iterable[tuple[int, int, Label]]) -> list[st
 
 def _asset_rows(assets: Mapping[str, int]) -> list[str]:
     return [_ASSET % (code.encode().hex(), exponent) for code, exponent in sorted(assets.items())]
+
+
+def _audit_rows(shard: int, events: Iterable[AuditRow]) -> list[str]:
+    return [row((shard, *event)) for event in events]
 
 
 def _leg_rows(shard: int, legs: Iterable[tuple[int, Leg]]) -> list[str]:

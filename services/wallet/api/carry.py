@@ -25,6 +25,8 @@ from walletkit.errors import ServiceError, invalid_field
 from walletkit.ids import is_system, parse_id
 from walletkit.money import learn
 from walletkit.principal import MOVERS, TRUSTED, confined_to, current
+from walletkit.request import begin
+from walletkit.rpc.interceptor import request_id_of
 
 DEFAULT_DEADLINE_S = 30.0
 MAX_LINES = 10_000
@@ -69,6 +71,13 @@ class Carrier:
             return await self._reply(verb, outcome, None, exists=_exists(outcome))
         answer = await self.submit(command, deadline)
         return await self._reply(verb, answer.outcome, position(answer))
+
+    async def administer(
+        self, verb: Verb[Request, Out, Reply], request: Request, context: Context
+    ) -> Reply:
+        """Carry out an admin action: the audit log tells on which call."""
+        begin(request_id_of(context))
+        return await self.out(verb, request, context)
 
     async def each(self, asked: Sequence[Asked], deadline: float) -> list[Message | ServiceError]:
         """Carry out commands that do not depend on each other; results are in their order.

@@ -16,6 +16,8 @@ from wallet.api.names import Names
 from wallet.api.reading import Reading
 from wallet.api.streaming import answered
 from wallet.engine.router import Router
+from walletkit.request import begin
+from walletkit.rpc.interceptor import request_id_of
 
 MAX_MESSAGES_UNDER_WAY = 16
 """Messages of one stream that are worked on at once; the next is read when one is answered."""
@@ -47,49 +49,49 @@ class WalletServicer(stubs.WalletServiceServicer):
         self, request: pb.FreezeWalletRequest, context: Context
     ) -> pb.FreezeWalletResponse:
         """Freeze a wallet."""
-        return await self._carrier.out(verbs.FREEZE_WALLET, request, context)
+        return await self._carrier.administer(verbs.FREEZE_WALLET, request, context)
 
     async def UnfreezeWallet(
         self, request: pb.UnfreezeWalletRequest, context: Context
     ) -> pb.UnfreezeWalletResponse:
         """Make a frozen wallet active again."""
-        return await self._carrier.out(verbs.UNFREEZE_WALLET, request, context)
+        return await self._carrier.administer(verbs.UNFREEZE_WALLET, request, context)
 
     async def CloseWallet(
         self, request: pb.CloseWalletRequest, context: Context
     ) -> pb.CloseWalletResponse:
         """Close a wallet for good."""
-        return await self._carrier.out(verbs.CLOSE_WALLET, request, context)
+        return await self._carrier.administer(verbs.CLOSE_WALLET, request, context)
 
     async def FreezeAccount(
         self, request: limits.FreezeAccountRequest, context: Context
     ) -> limits.FreezeAccountResponse:
         """Freeze all wallets of an account."""
-        return await self._carrier.out(verbs.FREEZE_ACCOUNT, request, context)
+        return await self._carrier.administer(verbs.FREEZE_ACCOUNT, request, context)
 
     async def UnfreezeAccount(
         self, request: limits.UnfreezeAccountRequest, context: Context
     ) -> limits.UnfreezeAccountResponse:
         """Undo FreezeAccount."""
-        return await self._carrier.out(verbs.UNFREEZE_ACCOUNT, request, context)
+        return await self._carrier.administer(verbs.UNFREEZE_ACCOUNT, request, context)
 
     async def SetWalletLimits(
         self, request: limits.SetWalletLimitsRequest, context: Context
     ) -> limits.SetWalletLimitsResponse:
         """Replace a wallet's limits."""
-        return await self._carrier.out(verbs.SET_WALLET_LIMITS, request, context)
+        return await self._carrier.administer(verbs.SET_WALLET_LIMITS, request, context)
 
     async def SetAccountLimits(
         self, request: limits.SetAccountLimitsRequest, context: Context
     ) -> limits.SetAccountLimitsResponse:
         """Replace the limits of an account's wallets in one currency together."""
-        return await self._carrier.out(verbs.SET_ACCOUNT_LIMITS, request, context)
+        return await self._carrier.administer(verbs.SET_ACCOUNT_LIMITS, request, context)
 
     async def RegisterAsset(
         self, request: limits.RegisterAssetRequest, context: Context
     ) -> limits.RegisterAssetResponse:
         """Register an asset that ISO 4217 does not know."""
-        return await self._carrier.out(verbs.REGISTER_ASSET, request, context)
+        return await self._carrier.administer(verbs.REGISTER_ASSET, request, context)
 
     async def Deposit(self, request: pb.DepositRequest, context: Context) -> pb.DepositResponse:
         """Bring money from outside into a wallet."""
@@ -143,7 +145,7 @@ class WalletServicer(stubs.WalletServiceServicer):
         self, request: postings.ReverseTransactionRequest, context: Context
     ) -> postings.ReverseTransactionResponse:
         """Send a transaction's money back, all or part of it."""
-        return await self._carrier.out(verbs.REVERSE_TRANSACTION, request, context)
+        return await self._carrier.administer(verbs.REVERSE_TRANSACTION, request, context)
 
     async def BatchTransfer(
         self, request: pb.BatchTransferRequest, context: Context
@@ -166,6 +168,7 @@ class WalletServicer(stubs.WalletServiceServicer):
         self, request: pb.BatchExecuteRequest, context: Context
     ) -> pb.BatchExecuteResponse:
         """Carry out commands of any kind, each for itself or all or none."""
+        begin(request_id_of(context))
         return await self._batches.execute(request, deadline_of(context))
 
     async def GetWallet(

@@ -3,6 +3,7 @@
 An account is no row of its own that could refuse anything: it exists as soon as a wallet has it.
 """
 
+from wallet.domain.audit import AuditEvent
 from wallet.domain.batch import AccountChange, Batch
 from wallet.domain.bound import Bound, account_owner, encode_limits
 from wallet.domain.commands import FreezeAccount, Limits, SetAccountLimits
@@ -11,6 +12,7 @@ from wallet.domain.kinds import (
     ACCOUNT_LIMITED,
     MAX_ACCOUNT_WALLETS,
     AccountFreeze,
+    AuditAction,
     WalletChangeKind,
     WalletStatus,
 )
@@ -27,7 +29,8 @@ def decide_freeze(batch: Batch, command: FreezeAccount) -> AccountSet | ServiceE
     """
     account_id, freeze = command.account_id, command.freeze
     refusal = _refuse_account(batch, account_id)
-    if refusal is None and batch.accounts.get(account_id, AccountFreeze.NONE) == freeze:
+    before_all = batch.accounts.get(account_id, AccountFreeze.NONE)
+    if refusal is None and before_all == freeze:
         refusal = _no_change(account_id, freeze)
     if refusal is not None:
         return refusal
@@ -40,7 +43,12 @@ def decide_freeze(batch: Batch, command: FreezeAccount) -> AccountSet | ServiceE
         balance.flags = balance.flags & ~ACCOUNT_FREEZE_FLAGS | freeze
         batch.changes.settings.add(wallet_id)
         note_change(batch, kind, wallet_id, command.slot, before)
-    batch.changes.accounts.append(AccountChange(account_id, command.slot, freeze))
+    changes = batch.changes
+    action = AuditAction.FREEZE_ACCOUNT if freeze else AuditAction.UNFREEZE_ACCOUNT
+    changes.audit_events.append(
+        AuditEvent(action, len(changes.accounts), command.cause, previous_freeze=before_all)
+    )
+    changes.accounts.append(AccountChange(account_id, command.slot, freeze))
     return AccountSet(account_id, freeze, len(wallets), "", None, replayed=False)
 
 
@@ -58,11 +66,19 @@ def decide_account_limits(batch: Batch, command: SetAccountLimits) -> AccountSet
         for wallet_id in _open_wallets(batch, account_id)
         if batch.balances[wallet_id].currency == currency
     ]
+    bound = batch.bounds.get(account_owner(account_id, currency))
+    kept_before = b"" if bound is None else encode_limits(bound.limits)
     _set_row(batch, command, wallets)
     for wallet_id in wallets:
         _set_flag(batch, command, wallet_id)
     freeze = batch.accounts.get(account_id, AccountFreeze.NONE)
-    batch.changes.accounts.append(
+    changes = batch.changes
+    changes.audit_events.append(
+        AuditEvent(
+            AuditAction.SET_ACCOUNT_LIMITS, len(changes.accounts), command.cause, kept_before
+        )
+    )
+    changes.accounts.append(
         AccountChange(account_id, command.slot, freeze, currency, encode_limits(limits))
     )
     return AccountSet(account_id, freeze, len(wallets), currency, limits, replayed=False)

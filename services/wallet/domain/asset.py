@@ -4,8 +4,10 @@ An asset never changes: its exponent says what every amount of it means. So a se
 is either the same, and nothing more, or refused.
 """
 
+from wallet.domain.audit import AuditEvent
 from wallet.domain.batch import Batch, NewAsset
 from wallet.domain.commands import RegisterAsset
+from wallet.domain.kinds import AuditAction
 from wallet.domain.outcome import AssetSet
 from walletkit.errors import ServiceError
 
@@ -25,6 +27,9 @@ def decide_register(batch: Batch, command: RegisterAsset) -> AssetSet | ServiceE
                 {"currency_code": currency, "limit": str(MAX_ASSETS)},
             )
         batch.assets[currency] = exponent
+        batch.changes.audit_events.append(
+            AuditEvent(AuditAction.REGISTER_ASSET, len(batch.changes.assets), command.cause)
+        )
         batch.changes.assets.append(NewAsset(currency, exponent, command.slot))
     elif found != exponent:
         return ServiceError(

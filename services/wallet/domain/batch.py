@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
+from wallet.domain.audit import AuditEvent
 from wallet.domain.bound import Bound
 from wallet.domain.commands import Intent, KeyedCommand, Line, Transfer
 from wallet.domain.kinds import (
@@ -210,6 +211,7 @@ class Changes:
     """Limits or their usage, as they are at the end, by owner; None: the row goes."""
     accounts: list[AccountChange] = field(default_factory=list)
     assets: list[NewAsset] = field(default_factory=list)
+    audit_events: list[AuditEvent] = field(default_factory=list)
 
     def any(self) -> bool:
         """Tell whether there is anything to write."""

@@ -7,6 +7,7 @@ Commands are named tuples, not frozen dataclasses: making one is on the hot path
 
 from typing import NamedTuple
 
+from wallet.domain.audit import NO_CAUSE, Cause
 from wallet.domain.kinds import (
     ANY_VERSION,
     AccountFreeze,
@@ -75,6 +76,7 @@ class ChangeStatus(NamedTuple):
     status: WalletStatus = WalletStatus.FROZEN
     """What a freeze makes of it: FROZEN or DEBITS_FROZEN."""
     expected_version: int = ANY_VERSION
+    cause: Cause = NO_CAUSE
 
 
 class UpdateWallet(NamedTuple):
@@ -125,6 +127,7 @@ class SetWalletLimits(NamedTuple):
     expected_version: int
     key_hash: bytes
     fingerprint: bytes
+    cause: Cause = NO_CAUSE
 
 
 class SetAccountLimits(NamedTuple):
@@ -137,6 +140,7 @@ class SetAccountLimits(NamedTuple):
     limits: Limits
     key_hash: bytes
     fingerprint: bytes
+    cause: Cause = NO_CAUSE
 
 
 class FreezeAccount(NamedTuple):
@@ -149,6 +153,7 @@ class FreezeAccount(NamedTuple):
     """NONE unfreezes."""
     key_hash: bytes
     fingerprint: bytes
+    cause: Cause = NO_CAUSE
 
 
 class RegisterAsset(NamedTuple):
@@ -160,6 +165,7 @@ class RegisterAsset(NamedTuple):
     exponent: int
     key_hash: bytes
     fingerprint: bytes
+    cause: Cause = NO_CAUSE
 
 
 class Authorize(NamedTuple):
@@ -281,6 +287,7 @@ class Reverse(NamedTuple):
     key_hash: bytes
     fingerprint: bytes
     effective_us: int = 0
+    cause: Cause = NO_CAUSE
 
 
 class Line(NamedTuple):
@@ -314,6 +321,7 @@ class PostTransaction(NamedTuple):
     original: bytes = b""
     """The transaction that this reverses, all of it; empty for none."""
     family: bytes = b""
+    cause: Cause = NO_CAUSE
 
 
 class Intent(NamedTuple):

@@ -4,7 +4,8 @@ Scope = (client, scope wallet or account). The fingerprint covers the resolved c
 encoding of our own, never protobuf's bytes, which may differ between two equal requests: a version
 byte, and the SHA-256 of a tag of the command's own and of every field that its caller chose. What
 counts and how far it is to be told back later (effective time, description, metadata, reason,
-actor) is all in ``opaque``. Whether a call is a dry run is no part of it.
+actor) is all in ``opaque``; an admin action's reason is a part of its own. Whose credential it is
+and whether a call is a dry run are no part of it: the scope has the client.
 """
 
 import hashlib
@@ -78,12 +79,13 @@ def status_fingerprint(
     wallet_id: bytes,
     status: WalletStatus = WalletStatus.FROZEN,
     expected_version: int = ANY_VERSION,
+    reason: str = "",
 ) -> bytes:
     """Return the fingerprint of a change of status."""
     parts = [bytes((kind,)), wallet_id]
     if (status, expected_version) != (WalletStatus.FROZEN, ANY_VERSION):
         parts.append(_STATUS.pack(status, expected_version))
-    return _digest(b"S", *parts)
+    return _digest(b"S", *parts, *_reason(reason))
 
 
 def update_fingerprint(wallet_id: bytes, opaque: bytes, expected_version: int) -> bytes:
@@ -91,24 +93,30 @@ def update_fingerprint(wallet_id: bytes, opaque: bytes, expected_version: int) -
     return _digest(b"U", wallet_id, opaque, _NUMBER.pack(expected_version))
 
 
-def wallet_limits_fingerprint(wallet_id: bytes, limits: Limits, expected_version: int) -> bytes:
+def wallet_limits_fingerprint(
+    wallet_id: bytes, limits: Limits, expected_version: int, reason: str = ""
+) -> bytes:
     """Return the fingerprint of a wallet's limits."""
-    return _digest(b"L", wallet_id, *_limits(limits), _NUMBER.pack(expected_version))
+    expected = _NUMBER.pack(expected_version)
+    return _digest(b"L", wallet_id, *_limits(limits), expected, *_reason(reason))
 
 
-def account_limits_fingerprint(account_id: str, currency: str, limits: Limits) -> bytes:
+def account_limits_fingerprint(
+    account_id: str, currency: str, limits: Limits, reason: str = ""
+) -> bytes:
     """Return the fingerprint of an account's limits."""
-    return _digest(b"M", account_id.encode(), currency.encode(), *_limits(limits))
+    parts = (account_id.encode(), currency.encode(), *_limits(limits))
+    return _digest(b"M", *parts, *_reason(reason))
 
 
-def freeze_fingerprint(account_id: str, freeze: AccountFreeze) -> bytes:
+def freeze_fingerprint(account_id: str, freeze: AccountFreeze, reason: str = "") -> bytes:
     """Return the fingerprint of a freeze or unfreeze of an account."""
-    return _digest(b"F", account_id.encode(), bytes((freeze,)))
+    return _digest(b"F", account_id.encode(), bytes((freeze,)), *_reason(reason))
 
 
-def asset_fingerprint(currency: str, exponent: int) -> bytes:
+def asset_fingerprint(currency: str, exponent: int, reason: str = "") -> bytes:
     """Return the fingerprint of an asset's registration."""
-    return _digest(b"R", currency.encode(), bytes((exponent,)))
+    return _digest(b"R", currency.encode(), bytes((exponent,)), *_reason(reason))
 
 
 def authorize_fingerprint(  # the fields of the command that a caller chooses, one for one
@@ -188,6 +196,15 @@ def post_fingerprint(
 def atomic_fingerprint(fingerprints: Iterable[bytes]) -> bytes:
     """Return the fingerprint of an atomic batch, made of those of its commands."""
     return _digest(b"A", *fingerprints)
+
+
+def _reason(reason: str) -> tuple[bytes, ...]:
+    """Write the reason of an admin action.
+
+    Without one as it was before there were reasons: old keys live on. Nothing that could stand in
+    its place, a status or a window, begins with this letter.
+    """
+    return (b"r" + reason.encode(),) if reason else ()
 
 
 def _limits(limits: Limits) -> list[bytes]:

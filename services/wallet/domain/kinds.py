@@ -88,6 +88,20 @@ class WalletChangeKind(IntEnum):
     LIMITED = 6
 
 
+class AuditAction(IntEnum):
+    """What an admin action does; numbers as in the protos."""
+
+    FREEZE_WALLET = 1
+    UNFREEZE_WALLET = 2
+    CLOSE_WALLET = 3
+    SET_WALLET_LIMITS = 4
+    FREEZE_ACCOUNT = 5
+    UNFREEZE_ACCOUNT = 6
+    SET_ACCOUNT_LIMITS = 7
+    REGISTER_ASSET = 8
+    REVERSE_TRANSACTION = 9
+
+
 class LegResult(IntEnum):
     """What became of a leg at its destination; numbers as in the protos and the tables."""
 

@@ -20,7 +20,7 @@ from wallet.domain.commands import Intent, Line, PostTransaction, Transfer
 from wallet.domain.kinds import ANY_VERSION, LegResult, TransactionState, TransactionType
 from wallet.domain.limits import begin
 from wallet.domain.outcome import Posted
-from wallet.domain.reversal import already_reversed, check_landed, note_reversed
+from wallet.domain.reversal import already_reversed, check_landed, note_audit, note_reversed
 from wallet.domain.trial import Trial
 from wallet.domain.wallet import not_found
 from walletkit.errors import ServiceError, invalid_field
@@ -242,6 +242,7 @@ def _made(
     if command.original:
         total = sum(line.amount for line in lines)
         note_reversed(batch, command.original, command.slot, total)
+        note_audit(batch, command.cause, 0)
     here = sorted({side for side, _ in _sides(lines) if side in batch.balances})
     balances = tuple((w, batch.balances[w].currency, batch.balances[w].after()) for w in here)
     return Posted(

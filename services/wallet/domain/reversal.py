@@ -4,9 +4,10 @@ What is reversed so far is kept where the debited wallet is, and so under its lo
 of one transaction see each other.
 """
 
+from wallet.domain.audit import AuditEvent, Cause
 from wallet.domain.batch import Batch
 from wallet.domain.commands import Reverse, Transfer
-from wallet.domain.kinds import LegResult, TransactionType
+from wallet.domain.kinds import AuditAction, LegResult, TransactionType
 from wallet.domain.outcome import Posted
 from wallet.domain.transfer import decide_transfer
 from walletkit.errors import ServiceError
@@ -38,6 +39,7 @@ def decide_reversal(batch: Batch, command: Reverse) -> Posted | ServiceError:
     outcome = decide_transfer(batch, reversal_transfer(command, amount))
     if not isinstance(outcome, ServiceError):
         note_reversed(batch, command.original, command.slot, before + amount)
+        note_audit(batch, command.cause, before)
     return outcome
 
 
@@ -94,6 +96,13 @@ def note_reversed(batch: Batch, original: bytes, slot: int, total: int) -> None:
     else:
         batch.reversed.pop(original, None)
     batch.changes.reversed[original] = (slot, total)
+
+
+def note_audit(batch: Batch, cause: Cause, before: int) -> None:
+    """Note who asked for the reversal made last, and how much was reversed before it."""
+    changes, action = batch.changes, AuditAction.REVERSE_TRANSACTION
+    place = len(changes.transactions) - 1
+    changes.audit_events.append(AuditEvent(action, place, cause, previous_reversed=before))
 
 
 def note_bounced(batch: Batch, reversal: bytes, slot: int, amount: int) -> None:

@@ -6,6 +6,7 @@ change itself needs.
 
 from typing import NamedTuple
 
+from wallet.domain.audit import STATUS_ACTIONS, AuditEvent, Cause
 from wallet.domain.batch import Balance, Batch, WalletChange
 from wallet.domain.bound import Bound, account_owner, encode_limits
 from wallet.domain.commands import (
@@ -22,6 +23,7 @@ from wallet.domain.kinds import (
     LIMITED,
     MAX_ACCOUNT_WALLETS,
     AccountFreeze,
+    AuditAction,
     WalletChangeKind,
     WalletStatus,
 )
@@ -128,15 +130,17 @@ def decide_status(batch: Batch, command: ChangeStatus) -> WalletSet | ServiceErr
     refusal = _check_status(batch, command, balance)
     if refusal is not None:
         return refusal
-    before = before_of(balance)
+    before, limits = before_of(balance), b""
     if command.kind == WalletChangeKind.FROZEN:
         balance.status = command.status
     elif command.kind == WalletChangeKind.UNFROZEN:
         balance.status = WalletStatus.ACTIVE
     else:
+        limits = encode_limits(own_limits(batch, wallet_id))
         balance.status = WalletStatus.CLOSED
         _release(batch, wallet_id, balance)
     note_change(batch, command.kind, wallet_id, command.slot, before)
+    _note_audit(batch, STATUS_ACTIONS[command.kind], command.cause, limits)
     return _set(batch, wallet_id, balance)
 
 
@@ -170,7 +174,7 @@ def decide_wallet_limits(batch: Batch, command: SetWalletLimits) -> WalletSet | 
         refusal = _refuse_overdraft(wallet_id, balance, limits.overdraft)
     if refusal is not None:
         return refusal
-    before = before_of(balance)
+    before, kept_before = before_of(balance), encode_limits(own_limits(batch, wallet_id))
     balance.overdraft_limit = limits.overdraft
     if limits._replace(overdraft=0) == Limits():
         _remove_row(batch, wallet_id, balance)
@@ -182,6 +186,7 @@ def decide_wallet_limits(batch: Batch, command: SetWalletLimits) -> WalletSet | 
     batch.changes.settings.add(wallet_id)
     kept = encode_limits(limits)
     note_change(batch, WalletChangeKind.LIMITED, wallet_id, command.slot, before, kept)
+    _note_audit(batch, AuditAction.SET_WALLET_LIMITS, command.cause, kept_before)
     return _set(batch, wallet_id, balance)._replace(limits=limits)
 
 
@@ -230,6 +235,12 @@ def own_limits(batch: Batch, wallet_id: bytes) -> Limits:
     if balance.flags & LIMITED:
         return batch.bounds[wallet_id].limits
     return Limits(overdraft=balance.overdraft_limit)
+
+
+def _note_audit(batch: Batch, action: AuditAction, cause: Cause, limits: bytes) -> None:
+    """Note who asked for the change noted last, why, and the wallet's limits before."""
+    changes = batch.changes
+    changes.audit_events.append(AuditEvent(action, len(changes.wallets) - 1, cause, limits))
 
 
 def _set(batch: Batch, wallet_id: bytes, balance: Balance) -> WalletSet:

@@ -3,6 +3,7 @@
 import asyncio
 from typing import NamedTuple
 
+from wallet.domain.audit import NO_CAUSE
 from wallet.domain.commands import (
     Atomic,
     Command,
@@ -94,6 +95,7 @@ def size_of(command: Command) -> int:
     if isinstance(command, (FreezeAccount, SetAccountLimits)):
         return ACCOUNT_BYTES
     size = COMMAND_BYTES + len(getattr(command, "opaque", b""))
+    size += len(getattr(command, "cause", NO_CAUSE).reason)
     if isinstance(command, PostTransaction):
         size += LINE_BYTES * len(command.lines)
     return size

@@ -4,6 +4,7 @@ Packed, its bytes are what is hashed, stored and sent: `walletkit.payload`.
 """
 
 from guilder.events.v1 import record_pb2 as pb
+from wallet.domain.audit import AuditEvent
 from wallet.domain.batch import (
     AccountChange,
     Batch,
@@ -40,6 +41,7 @@ def encode_record(batch: Batch) -> bytes:
             pb.AssetRegistration(currency_code=new.currency, exponent=new.exponent)
             for new in changes.assets
         ],
+        audit_events=[_audit_event(event) for event in changes.audit_events],
     )
     for new in changes.transactions:
         _fill_transaction(record.transactions.add(), new)
@@ -158,4 +160,17 @@ def _account_change(change: AccountChange) -> pb.AccountChange:
         freeze=change.freeze.value,  # type: ignore[arg-type]
         currency_code=change.currency,
         limits=change.limits,
+    )
+
+
+def _audit_event(event: AuditEvent) -> pb.AuditEvent:
+    return pb.AuditEvent(
+        action=event.action.value,  # type: ignore[arg-type]
+        place=event.place,
+        actor=event.cause.actor,
+        reason=event.cause.reason,
+        request_id=event.cause.request_id,
+        previous_limits=event.previous_limits,
+        previous_account_freeze=event.previous_freeze.value,  # type: ignore[arg-type]
+        previous_reversed_minor=event.previous_reversed,
     )

@@ -6,7 +6,7 @@ import typer
 
 from guilder.cli.declare import Call, Listing, View, command
 from guilder.cli.limits import account_app
-from guilder.cli.options import AccountArgument, FreezeScopeOption, LimitOption, change
+from guilder.cli.options import ADMIN, AccountArgument, FreezeScopeOption, LimitOption
 from guilder.cli.render import as_dict, console, plain, word
 from guilder.cli.wallet import freeze_scope
 from guilder.wallet.v1.limits_pb2 import FreezeAccountResponse, UnfreezeAccountResponse
@@ -23,7 +23,7 @@ async def wallets(call: Call, account: AccountArgument, *, limit: LimitOption = 
     return Listing("wallets", found, f"Wallets of {plain(account)}")
 
 
-@command(app, change)
+@command(app, *ADMIN)
 async def freeze(
     call: Call, account: AccountArgument, *, debits: FreezeScopeOption = False
 ) -> View:
@@ -35,7 +35,7 @@ async def freeze(
     return _view(call, reply, [f"Account {plain(account)} is frozen: {stopped}."])
 
 
-@command(app, change)
+@command(app, *ADMIN)
 async def unfreeze(call: Call, account: AccountArgument) -> View:
     """Undo the freeze of an account; wallets that are frozen by themselves stay so."""
     reply = await call.guilder.accounts.unfreeze_account(account, **call.options)

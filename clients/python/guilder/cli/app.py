@@ -7,6 +7,7 @@ import typer
 from guilder.cli import (
     account,
     assets,
+    audit,
     auth,
     batch,
     books,
@@ -44,6 +45,7 @@ for group, name in (
     (books, "books"),
     (assets, "assets"),
     (auth, "auth"),
+    (audit, "audit"),
 ):
     app.add_typer(group.app, name=name)
 for commands in (money.app, hold.top, batch.app, statement.app, entries.app, tail.app):

@@ -6,7 +6,7 @@ import typer
 from google.protobuf.message import Message
 
 from guilder.cli.declare import Call, Listing, command
-from guilder.cli.options import change
+from guilder.cli.options import ADMIN
 
 app = typer.Typer(help="See what can be held, and register more.", no_args_is_help=True)
 
@@ -28,7 +28,7 @@ async def list_(
     return Listing("assets", found, "Assets")
 
 
-@command(app, change)
+@command(app, *ADMIN)
 async def register(
     call: Call,
     code: Annotated[

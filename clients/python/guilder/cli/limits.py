@@ -11,11 +11,11 @@ import typer
 from guilder.cli.currency import exponent_of, read_bound
 from guilder.cli.declare import Call, View, command
 from guilder.cli.options import (
-    WALLET_CHANGE,
+    ADMIN,
+    WALLET_ADMIN,
     AccountArgument,
     CurrencyArgument,
     WalletArgument,
-    change,
 )
 from guilder.cli.render import as_dict, console, moment, money, table, word
 from guilder.cli.show import show_reply
@@ -59,7 +59,7 @@ async def show_of_wallet(call: Call, wallet_id: WalletArgument) -> View:
     return View(as_dict(reply), show)
 
 
-@command(wallet_app, *WALLET_CHANGE, name="set")
+@command(wallet_app, *WALLET_ADMIN, name="set")
 async def set_of_wallet(
     call: Call,
     wallet_id: WalletArgument,
@@ -109,7 +109,7 @@ async def show_of_account(call: Call, account: AccountArgument, currency: Curren
     return View(as_dict(reply), show)
 
 
-@command(account_app, change, name="set")
+@command(account_app, *ADMIN, name="set")
 async def set_of_account(
     call: Call,
     account: AccountArgument,
@@ -175,7 +175,7 @@ def _choice(name: str, names: Sequence[str]) -> str:
 
 def _show_limits(limits: WalletLimits | AccountLimits, currency: str, exponent: int) -> None:
     made = table(f"Limits, {currency}", "limit", "bound", right=("bound",))
-    for name, text in _rows(limits, currency, exponent):
+    for name, text in limit_rows(limits, currency, exponent):
         made.add_row(name, text)
     if made.row_count:
         console().print(made)
@@ -183,9 +183,10 @@ def _show_limits(limits: WalletLimits | AccountLimits, currency: str, exponent: 
         console().print(f"Limits, {currency}: none.")
 
 
-def _rows(
+def limit_rows(
     limits: WalletLimits | AccountLimits, currency: str, exponent: int
 ) -> Iterator[tuple[str, str]]:
+    """Yield what each bound is called, and what it is."""
     names = {
         "overdraft_limit_minor": "overdraft",
         "min_balance_minor": "lowest balance",

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import typer
 
+from guilder.events.v1.record_pb2 import AuditAction
 from guilder.wallet.v1.resources_pb2 import HoldState, TransactionState, TransactionType
 
 TIME_FORMATS = [
@@ -148,7 +149,19 @@ def effective(
     return {} if found is None else {"effective_time": found}
 
 
+def because(
+    *,
+    reason: Annotated[
+        str, typer.Option("--reason", help="Why, at most 256 bytes; it is in the audit log.")
+    ] = "",
+) -> Options:
+    """Option of an admin action."""
+    return {"reason": reason}
+
+
 WALLET_CHANGE: tuple[Group, ...] = (change, version)
+WALLET_ADMIN: tuple[Group, ...] = (*WALLET_CHANGE, because)
+ADMIN: tuple[Group, ...] = (change, because)
 HOLD: tuple[Group, ...] = (*WALLET_CHANGE, texts)
 MOVEMENT: tuple[Group, ...] = (*HOLD, effective)
 POSTINGS: tuple[Group, ...] = (change, versions, texts, effective)
@@ -226,3 +239,22 @@ class HoldStateName(StrEnum):
     def number(self) -> HoldState.ValueType:
         """The API's value."""
         return HoldState.Value(f"HOLD_STATE_{self.name}")
+
+
+class ActionName(StrEnum):
+    """What an admin action does, as people type it."""
+
+    FREEZE_WALLET = "freeze-wallet"
+    UNFREEZE_WALLET = "unfreeze-wallet"
+    CLOSE_WALLET = "close-wallet"
+    SET_WALLET_LIMITS = "set-wallet-limits"
+    FREEZE_ACCOUNT = "freeze-account"
+    UNFREEZE_ACCOUNT = "unfreeze-account"
+    SET_ACCOUNT_LIMITS = "set-account-limits"
+    REGISTER_ASSET = "register-asset"
+    REVERSE_TRANSACTION = "reverse-transaction"
+
+    @property
+    def number(self) -> AuditAction.ValueType:
+        """The API's value."""
+        return AuditAction.Value(f"AUDIT_ACTION_{self.name}")

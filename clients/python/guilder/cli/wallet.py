@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 from guilder.cli.declare import Call, Listing, command
 from guilder.cli.limits import wallet_app
 from guilder.cli.options import (
+    WALLET_ADMIN,
     WALLET_CHANGE,
     AccountArgument,
     CurrencyArgument,
@@ -71,7 +72,7 @@ async def update(
     return await call.guilder.wallet.update_wallet(wallet_id, given, **call.options)
 
 
-@command(app, *WALLET_CHANGE)
+@command(app, *WALLET_ADMIN)
 async def freeze(
     call: Call, wallet_id: WalletArgument, *, debits: FreezeScopeOption = False
 ) -> Message:
@@ -81,13 +82,13 @@ async def freeze(
     )
 
 
-@command(app, *WALLET_CHANGE)
+@command(app, *WALLET_ADMIN)
 async def unfreeze(call: Call, wallet_id: WalletArgument) -> Message:
     """Make a frozen wallet active again."""
     return await call.guilder.wallet.unfreeze_wallet(wallet_id, **call.options)
 
 
-@command(app, *WALLET_CHANGE)
+@command(app, *WALLET_ADMIN)
 async def close(call: Call, wallet_id: WalletArgument) -> Message:
     """Close an empty wallet for good."""
     return await call.guilder.wallet.close_wallet(wallet_id, **call.options)

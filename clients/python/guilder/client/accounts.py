@@ -24,6 +24,7 @@ class AccountClient:
         account_id: str,
         *,
         scope: FreezeScope.ValueType = FREEZE_SCOPE_UNSPECIFIED,
+        reason: str = "",
         timeout_seconds: float | None = None,
         **options: Unpack[DryRunOptions],
     ) -> limits_pb2.FreezeAccountResponse:
@@ -32,7 +33,7 @@ class AccountClient:
         Raise ``AccountNotFoundError``, ``AccountFrozenError``, ``AccountTooLargeError``.
         """
         request = limits_pb2.FreezeAccountRequest(
-            account_id=account_id, scope=scope, **dry_run_fields(options)
+            account_id=account_id, scope=scope, reason=reason, **dry_run_fields(options)
         )
         return await change(self._stub.FreezeAccount, request, self._policy, timeout_seconds)
 
@@ -40,6 +41,7 @@ class AccountClient:
         self,
         account_id: str,
         *,
+        reason: str = "",
         timeout_seconds: float | None = None,
         **options: Unpack[DryRunOptions],
     ) -> limits_pb2.UnfreezeAccountResponse:
@@ -48,6 +50,6 @@ class AccountClient:
         Raise ``AccountNotFoundError``, ``AccountNotFrozenError``, ``AccountTooLargeError``.
         """
         request = limits_pb2.UnfreezeAccountRequest(
-            account_id=account_id, **dry_run_fields(options)
+            account_id=account_id, reason=reason, **dry_run_fields(options)
         )
         return await change(self._stub.UnfreezeAccount, request, self._policy, timeout_seconds)

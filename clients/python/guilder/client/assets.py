@@ -24,6 +24,7 @@ class AssetClient:
         currency_code: str,
         exponent: int,
         *,
+        reason: str = "",
         timeout_seconds: float | None = None,
         **options: Unpack[DryRunOptions],
     ) -> limits_pb2.RegisterAssetResponse:
@@ -32,7 +33,7 @@ class AssetClient:
         Raise ``AssetExistsError`` where it is registered with another exponent.
         """
         request = limits_pb2.RegisterAssetRequest(
-            currency_code=currency_code, exponent=exponent, **dry_run_fields(options)
+            currency_code=currency_code, exponent=exponent, reason=reason, **dry_run_fields(options)
         )
         return await change(self._stub.RegisterAsset, request, self._policy, timeout_seconds)
 

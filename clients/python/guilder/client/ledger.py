@@ -18,6 +18,8 @@ from guilder.client.calls import (
 from guilder.client.errors import UnavailableError
 from guilder.client.pages import page_size, walk
 from guilder.client.times import to_timestamp
+from guilder.events.v1.record_pb2 import AuditAction
+from guilder.ledger.v1.audit_events_pb2 import AuditEvent, ListAuditEventsRequest
 from guilder.ledger.v1.ledger_service_pb2 import (
     STATEMENT_BASIS_UNSPECIFIED,
     STATEMENT_FORMAT_CSV,
@@ -89,6 +91,44 @@ class LedgerClient:
             )
             page = await read(self._stub.ListEntries, request, self._policy, timeout_seconds)
             return page.entries, page.next_page_token
+
+        return walk(fetch, limit)
+
+    def list_audit_events(  # noqa: PLR0913 - each is a filter
+        self,
+        *,
+        wallet_id: str = "",
+        account_id: str = "",
+        actor: str = "",
+        actions: Sequence[AuditAction.ValueType] = (),
+        start_time: datetime | None = None,
+        end_time: datetime | None = None,
+        min_position: Position | None = None,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
+    ) -> AsyncIterator[AuditEvent]:
+        """Iterate over admin actions that meet all that is given, newest first.
+
+        They say who did what, why, and what it was before and after. An account's are those on its
+        wallets, too. With ``min_position``, of a change's reply, the ledger first waits until it
+        has that change.
+        """
+        start, end = to_timestamp(start_time), to_timestamp(end_time)
+
+        async def fetch(token: str) -> tuple[Sequence[AuditEvent], str]:
+            request = ListAuditEventsRequest(
+                wallet_id=wallet_id,
+                account_id=account_id,
+                actor=actor,
+                actions=actions,
+                page_size=page_size(limit),
+                page_token=token,
+                start_time=start,
+                end_time=end,
+                min_position=min_position,
+            )
+            page = await read(self._stub.ListAuditEvents, request, self._policy, timeout_seconds)
+            return page.events, page.next_page_token
 
         return walk(fetch, limit)
 

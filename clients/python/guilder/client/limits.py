@@ -29,6 +29,7 @@ class LimitClient:
         wallet_id: str,
         limits: WalletLimits,
         *,
+        reason: str = "",
         timeout_seconds: float | None = None,
         **options: Unpack[WalletOptions],
     ) -> limits_pb2.SetWalletLimitsResponse:
@@ -38,7 +39,7 @@ class LimitClient:
         ``VersionMismatchError``.
         """
         request = limits_pb2.SetWalletLimitsRequest(
-            wallet_id=wallet_id, limits=limits, **wallet_fields(options)
+            wallet_id=wallet_id, limits=limits, reason=reason, **wallet_fields(options)
         )
         return await change(self._stub.SetWalletLimits, request, self._policy, timeout_seconds)
 
@@ -55,6 +56,7 @@ class LimitClient:
         currency_code: str,
         limits: AccountLimits,
         *,
+        reason: str = "",
         timeout_seconds: float | None = None,
         **options: Unpack[DryRunOptions],
     ) -> limits_pb2.SetAccountLimitsResponse:
@@ -66,6 +68,7 @@ class LimitClient:
             account_id=account_id,
             currency_code=currency_code,
             limits=limits,
+            reason=reason,
             **dry_run_fields(options),
         )
         return await change(self._stub.SetAccountLimits, request, self._policy, timeout_seconds)

@@ -148,6 +148,7 @@ class SyncLedger:
     _thread: EventLoopThread
 
     list_entries = iterating(LedgerClient.list_entries)
+    list_audit_events = iterating(LedgerClient.list_audit_events)
     get_balance = blocking(LedgerClient.get_balance)
     get_statement = iterating(LedgerClient.get_statement)
     get_statement_csv = iterating(LedgerClient.get_statement_csv)

@@ -31,6 +31,8 @@ from guilder.wallet.v1.wallet_service_pb2_grpc import WalletServiceStub
 class WalletClient:
     """Wallets and the money in them. Every method raises ``GuilderError`` by reason.
 
+    A ``reason`` of at most 256 bytes is told in the audit log: ``LedgerClient.list_audit_events``.
+
     Wherever a wallet id goes, ``alias:{account_id}/{name}`` goes too. Each attempt of a call ends
     after ``timeout_seconds``, where it is given.
 
@@ -314,6 +316,7 @@ class WalletClient:
         wallet_id: str,
         *,
         scope: resources_pb2.FreezeScope.ValueType = resources_pb2.FREEZE_SCOPE_UNSPECIFIED,
+        reason: str = "",
         timeout_seconds: float | None = None,
         **options: Unpack[WalletOptions],
     ) -> wallet_service_pb2.FreezeWalletResponse:
@@ -323,7 +326,7 @@ class WalletClient:
         ``VersionMismatchError``.
         """
         request = wallet_service_pb2.FreezeWalletRequest(
-            wallet_id=wallet_id, scope=scope, **wallet_fields(options)
+            wallet_id=wallet_id, scope=scope, reason=reason, **wallet_fields(options)
         )
         return await change(self._stub.FreezeWallet, request, self._policy, timeout_seconds)
 
@@ -331,6 +334,7 @@ class WalletClient:
         self,
         wallet_id: str,
         *,
+        reason: str = "",
         timeout_seconds: float | None = None,
         **options: Unpack[WalletOptions],
     ) -> wallet_service_pb2.UnfreezeWalletResponse:
@@ -340,7 +344,7 @@ class WalletClient:
         ``VersionMismatchError``.
         """
         request = wallet_service_pb2.UnfreezeWalletRequest(
-            wallet_id=wallet_id, **wallet_fields(options)
+            wallet_id=wallet_id, reason=reason, **wallet_fields(options)
         )
         return await change(self._stub.UnfreezeWallet, request, self._policy, timeout_seconds)
 
@@ -348,6 +352,7 @@ class WalletClient:
         self,
         wallet_id: str,
         *,
+        reason: str = "",
         timeout_seconds: float | None = None,
         **options: Unpack[WalletOptions],
     ) -> wallet_service_pb2.CloseWalletResponse:
@@ -357,6 +362,6 @@ class WalletClient:
         ``WalletClosedError``, ``VersionMismatchError``.
         """
         request = wallet_service_pb2.CloseWalletRequest(
-            wallet_id=wallet_id, **wallet_fields(options)
+            wallet_id=wallet_id, reason=reason, **wallet_fields(options)
         )
         return await change(self._stub.CloseWallet, request, self._policy, timeout_seconds)

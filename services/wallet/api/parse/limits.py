@@ -6,6 +6,7 @@ from guilder.wallet.v1 import limits_pb2 as pb
 from guilder.wallet.v1 import resources_pb2 as res
 from wallet.api import fields
 from wallet.api.form import Form
+from wallet.api.parse.cause import cause
 from wallet.domain import idempotency
 from wallet.domain.commands import Limits, SetAccountLimits, SetWalletLimits, VelocityLimit
 from wallet.domain.kinds import VelocityBasis, VelocityWindow
@@ -29,6 +30,7 @@ def set_wallet_limits(request: pb.SetWalletLimitsRequest, form: Form) -> SetWall
     limits = _checked(limits, check_limits(limits), form)
     key = form.key(request.idempotency_key)
     expected = form.version(request)
+    why = cause(request.reason, form)
     form.done()
     slot = slot_of(wallet_id)
     return SetWalletLimits(
@@ -38,7 +40,8 @@ def set_wallet_limits(request: pb.SetWalletLimitsRequest, form: Form) -> SetWall
         limits,
         expected,
         idempotency.key_hash(form.client, wallet_id, key),
-        idempotency.wallet_limits_fingerprint(wallet_id, limits, expected),
+        idempotency.wallet_limits_fingerprint(wallet_id, limits, expected, why.reason),
+        why,
     )
 
 
@@ -55,6 +58,7 @@ def set_account_limits(request: pb.SetAccountLimitsRequest, form: Form) -> SetAc
     )
     limits = _checked(limits, check_account_limits(limits), form)
     key = form.key(request.idempotency_key)
+    why = cause(request.reason, form)
     form.done()
     slot = slot_of_account(account_id)
     return SetAccountLimits(
@@ -64,7 +68,8 @@ def set_account_limits(request: pb.SetAccountLimitsRequest, form: Form) -> SetAc
         currency,
         limits,
         idempotency.key_hash(form.client, account_id.encode(), key),
-        idempotency.account_limits_fingerprint(account_id, currency, limits),
+        idempotency.account_limits_fingerprint(account_id, currency, limits, why.reason),
+        why,
     )
 
 

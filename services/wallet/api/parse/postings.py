@@ -8,6 +8,7 @@ from guilder.wallet.v1 import postings_pb2 as pb
 from wallet.api import fields
 from wallet.api.form import Form
 from wallet.api.known import Original
+from wallet.api.parse.cause import whose_call
 from wallet.domain import idempotency
 from wallet.domain.commands import Line, PostTransaction, Reverse
 from wallet.domain.kinds import ANY_VERSION, TransactionType
@@ -96,6 +97,7 @@ def reverse(request: pb.ReverseTransactionRequest, form: Form) -> Reverse | Post
         idempotency.key_hash(form.client, scope, key),
         idempotency.reverse_fingerprint(tx_id, currency, amount, expected, reference, opaque),
         effective_us,
+        whose_call(),
     )
 
 
@@ -196,4 +198,6 @@ def _reverse_postings(
     versions = ((scope_of(lines), expected),) if expected != ANY_VERSION else ()
     made = _post(lines, reference, opaque, versions, key, effective_us, form)
     fingerprint = idempotency.post_fingerprint(lines, versions, reference, opaque, tx_id)
-    return made._replace(original=tx_id, family=original.family, fingerprint=fingerprint)
+    return made._replace(
+        original=tx_id, family=original.family, fingerprint=fingerprint, cause=whose_call()
+    )

@@ -5,6 +5,7 @@ from guilder.wallet.v1 import resources_pb2 as res
 from guilder.wallet.v1 import wallet_service_pb2 as pb
 from wallet.api import fields
 from wallet.api.form import Form
+from wallet.api.parse.cause import cause
 from wallet.domain import idempotency
 from wallet.domain.commands import (
     ChangeStatus,
@@ -96,6 +97,7 @@ def change_status(
     wallet_id = form.own("wallet_id", request.wallet_id)
     key = form.key(request.idempotency_key)
     expected = form.version(request)
+    why = cause(request.reason, form)
     form.done()
     slot = slot_of(wallet_id)
     return ChangeStatus(
@@ -104,9 +106,10 @@ def change_status(
         kind,
         wallet_id,
         idempotency.key_hash(form.client, wallet_id, key),
-        idempotency.status_fingerprint(kind, wallet_id, status, expected),
+        idempotency.status_fingerprint(kind, wallet_id, status, expected, why.reason),
         status,
         expected,
+        why,
     )
 
 
@@ -126,6 +129,7 @@ def register_asset(request: limits.RegisterAssetRequest, form: Form) -> Register
     currency = form.read(fields.asset_code, request.currency_code)
     exponent = form.read(fields.asset_exponent, request.exponent)
     key = form.key(request.idempotency_key)
+    why = cause(request.reason, form)
     form.done()
     return RegisterAsset(
         new_id(ASSET_SLOT),
@@ -133,7 +137,8 @@ def register_asset(request: limits.RegisterAssetRequest, form: Form) -> Register
         currency,
         exponent,
         idempotency.key_hash(form.client, ASSET_SCOPE + currency.encode(), key),
-        idempotency.asset_fingerprint(currency, exponent),
+        idempotency.asset_fingerprint(currency, exponent, why.reason),
+        why,
     )
 
 
@@ -144,6 +149,7 @@ def _freeze_account(
 ) -> FreezeAccount:
     account_id = form.account(request.account_id)
     key = form.key(request.idempotency_key)
+    why = cause(request.reason, form)
     form.done()
     slot = slot_of_account(account_id)
     return FreezeAccount(
@@ -152,7 +158,8 @@ def _freeze_account(
         account_id,
         freeze_,
         idempotency.key_hash(form.client, account_id.encode(), key),
-        idempotency.freeze_fingerprint(account_id, freeze_),
+        idempotency.freeze_fingerprint(account_id, freeze_, why.reason),
+        why,
     )
 
 
