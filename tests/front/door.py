@@ -26,7 +26,7 @@ from walletkit.stack import Stack
 from walletkit.stack.envoy import front_settings
 
 Json = dict[str, Any]
-ROLES = ("customer", "service", "operator", "auditor", "admin")
+ROLES = ("service", "operator", "auditor", "admin")
 DEADLINE_S = 20.0
 FIRST_LINE_S = 15.0
 LOGGED_S = 10.0
