@@ -104,7 +104,7 @@ class Checkout:
         git("checkout", "--quiet", "--force", "--detach", commit, folder=folder)
         git("clean", "--quiet", "--force", "-d", folder=folder)
         shards = len(StackSettings().shard_ports)
-        ports = free_ports(shards + 6)
+        ports = free_ports(shards + 7)
         settings = StackSettings(
             run_dir=folder / ".run",
             shard_ports=tuple(ports[:shards]),
@@ -114,6 +114,7 @@ class Checkout:
             ledger_port=ports[shards + 3],
             notify_port=ports[shards + 4],
             envoy_port=ports[shards + 5],
+            edge_port=ports[shards + 6],
         )
         return cls(name, commit, folder, Stack(settings))
 
@@ -148,7 +149,7 @@ class Checkout:
             name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)
         }
         services = {"WALLET": settings.wallet_port, "LEDGER": settings.ledger_port}
-        services["NOTIFY"] = settings.notify_port
+        services |= {"NOTIFY": settings.notify_port, "EDGE": settings.edge_port}
         return {
             **kept,
             **{f"GUILDER_{name}_PORT": str(port) for name, port in services.items()},

@@ -15,7 +15,7 @@ from bench.scenarios import SCENARIOS
 
 ECHO = "floor: echo"
 RAW = "floor: raw SQL n="
-COMPONENTS = ("wallet", "shards", "relay", "ledger", "books", "notify", "redis", "load")
+COMPONENTS = ("wallet", "shards", "relay", "ledger", "books", "notify", "edge", "redis", "load")
 MAIN_CONCURRENCY = 128
 NOTHING = ""
 

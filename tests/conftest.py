@@ -22,6 +22,7 @@ class FreshDatabases:
     shards: tuple[str, ...]
     ledger: str
     notify: str
+    edge: str
     redis: str
 
 
@@ -55,12 +56,13 @@ def fresh_databases(databases: Stack) -> Iterator[FreshDatabases]:
         shards=tuple(databases.shard_url(n, f"{prefix}_wallet_{n}") for n in shards),
         ledger=databases.books_url(f"{prefix}_ledger"),
         notify=databases.books_url(f"{prefix}_notify"),
+        edge=databases.books_url(f"{prefix}_edge"),
         redis=databases.redis_url,
     )
     databases.start(*databases.databases)
     for number in shards:
         databases.execute(f"shard-{number}", f"DROP DATABASE IF EXISTS {prefix}_wallet_{number}")
-    for name in ("ledger", "notify"):
+    for name in ("ledger", "notify", "edge"):
         databases.execute("books", f"DROP DATABASE IF EXISTS {prefix}_{name}")
     with redis.Redis(host="127.0.0.1", port=databases.settings.redis_port) as client:
         client.flushall()

@@ -43,9 +43,17 @@ def page(written: str, catalogue: Catalogue, recorded: Mapping[str, Any]) -> str
     return f"{by_hand}{MARK}{_HEAD}{''.join(_sections(catalogue, recorded))}"
 
 
+_OF_KEYS = "KeyService"
+
+
 def public_calls(catalogue: Catalogue) -> Iterator[MethodDescriptor]:
-    """Return every call that the public can make."""
+    """Return every call that the public can make, but those for keys.
+
+    What these answer is a secret, so nothing of theirs is recorded: that page shows them by hand.
+    """
     for service, methods in catalogue.public():
+        if service.name == _OF_KEYS:
+            continue
         names = {method.name for method in methods}
         for method in service.methods:
             if method.name in names or f"{service.name}.{method.name}" in GRPC_ONLY:

@@ -195,6 +195,17 @@ CATALOGUE: Mapping[str, Entry] = MappingProxyType(
             Code.UNAVAILABLE,
             "Notify's Redis or database does not answer. Retry later with the same key.",
         ),
+        "EDGE_UNAVAILABLE": Entry(
+            Code.UNAVAILABLE, "Edge's database does not answer. Retry later."
+        ),
+        "KEY_NOT_FOUND": Entry(Code.NOT_FOUND, "No API key has this id."),
+        "KEY_REVOKED": Entry(
+            Code.FAILED_PRECONDITION, "The API key was revoked, for good. Make another one."
+        ),
+        "KEY_LIMIT": Entry(
+            Code.FAILED_PRECONDITION,
+            "There are as many API keys as allowed. Revoke one first.",
+        ),
         "SUBSCRIPTION_LIMIT": Entry(
             Code.FAILED_PRECONDITION,
             "There are as many subscriptions as allowed. Delete one first.",

@@ -17,7 +17,8 @@ from bench.suite import verified
 from walletkit.ids import parse_id
 from walletkit.stack import Stack
 
-COMPONENTS = {"wallet", "shards", "books", "relay", "ledger", "notify", "redis", "load"}
+SERVICES = {"wallet", "relay", "ledger", "notify", "edge"}
+COMPONENTS = SERVICES | {"shards", "books", "redis", "load"}
 
 
 def scope(*names: str) -> Scope:

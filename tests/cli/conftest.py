@@ -30,7 +30,7 @@ def addresses(suite: Stack) -> dict[str, str]:
     """Return the environment that leads the program to the suite."""
     return {
         f"GUILDER_{name.upper()}_ADDRESS": suite.address(name)
-        for name in ("wallet", "ledger", "notify")
+        for name in ("wallet", "ledger", "notify", "edge")
     }
 
 

@@ -19,6 +19,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from guilder.client import Addresses, CallPolicy, Guilder
 from guilder.client.sync import Guilder as SyncGuilder
 from guilder.client.threads import EventLoopThread
+from guilder.edge.v1 import key_service_pb2
 from guilder.ledger.v1 import ledger_service_pb2
 from guilder.notify.v1 import notify_service_pb2
 from guilder.wallet.v1 import wallet_audit_service_pb2, wallet_service_pb2
@@ -35,6 +36,7 @@ SERVICES: dict[str, ServiceDescriptor] = {
         wallet_audit_service_pb2,
         ledger_service_pb2,
         notify_service_pb2,
+        key_service_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 }
@@ -124,7 +126,7 @@ async def listening(fake: FakeWallet, listen: str = "127.0.0.1:0") -> AsyncItera
     await server.start()
     address = f"127.0.0.1:{port}"
     try:
-        yield Addresses(address, address, address)
+        yield Addresses(address, address, address, address)
     finally:
         await server.stop(None)
 

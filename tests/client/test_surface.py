@@ -12,6 +12,7 @@ from guilder.client.accounts import AccountClient
 from guilder.client.assets import AssetClient
 from guilder.client.audit import AuditClient
 from guilder.client.holds import HoldClient
+from guilder.client.keys import KeyClient
 from guilder.client.ledger import LedgerClient
 from guilder.client.limits import LimitClient
 from guilder.client.notify import NotifyClient
@@ -28,6 +29,7 @@ TWINS: dict[type, type] = {
     AuditClient: sync.SyncAudit,
     LedgerClient: sync.SyncLedger,
     NotifyClient: sync.SyncNotify,
+    KeyClient: sync.SyncKeys,
 }
 
 INTERNAL = {
@@ -46,6 +48,7 @@ CLIENTS: dict[str, tuple[type, ...]] = {
     "guilder.wallet.v1.WalletAuditService": (AuditClient,),
     "guilder.ledger.v1.LedgerService": (LedgerClient,),
     "guilder.notify.v1.NotifyService": (NotifyClient,),
+    "guilder.edge.v1.KeyService": (KeyClient,),
 }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from guilder.edge.v1 import key_service_pb2 as keys
 from guilder.ledger.v1 import audit_events_pb2 as audit
 from guilder.ledger.v1 import ledger_service_pb2 as ledger
 from guilder.notify.v1 import notify_service_pb2 as notify
@@ -23,6 +24,7 @@ Make = Callable[[Door], Awaitable[Message]]
 WALLET, LEDGER, NOTIFY = (
     f"/guilder.{name}.v1.{name.title()}Service/" for name in ("wallet", "ledger", "notify")
 )
+KEYS = "/guilder.edge.v1.KeyService/"
 HOUR_S = 3_600
 BOOKED_TRIES = 400
 OK = 200
@@ -46,6 +48,20 @@ def euros(minor: int = 100) -> Money:
 def later(seconds: int = HOUR_S) -> Timestamp:
     """Return a time to come."""
     return Timestamp(seconds=int(time.time()) + seconds)
+
+
+async def _key_id(door: Door) -> str:
+    made = await door.post(
+        "/v1/keys",
+        {
+            "kind": "KEY_KIND_BEARER",
+            "clientId": account(),
+            "roles": ["service"],
+            "reason": "a test",
+        },
+    )
+    key_id: str = made["key"]["keyId"]
+    return key_id
 
 
 async def _frozen(door: Door) -> str:
@@ -170,7 +186,7 @@ async def _held(door: Door) -> str:
     return await door.hold(await _some_wallet(door))
 
 
-def of(kind: Callable[..., Message], **fields: object) -> Make:
+def of(kind: Callable[..., Message], /, **fields: object) -> Make:
     """Return what makes a request; a function among its fields is asked for the value."""
 
     async def make(door: Door) -> Message:
@@ -278,5 +294,15 @@ CALLS: dict[str, Make] = {
     ),
     f"{NOTIFY}ListDeadLetters": of(notify.ListDeadLettersRequest, subscription_id=_subscription),
     f"{NOTIFY}ReplayDeliveries": _replay,
+    f"{KEYS}CreateKey": of(
+        keys.CreateKeyRequest,
+        kind=keys.KEY_KIND_BEARER,
+        client_id="front",
+        roles=["service"],
+        reason="a test",
+    ),
+    f"{KEYS}ListKeys": of(keys.ListKeysRequest, client_id="nobody"),
+    f"{KEYS}RotateKey": of(keys.RotateKeyRequest, key_id=_key_id, reason="a test"),
+    f"{KEYS}RevokeKey": of(keys.RevokeKeyRequest, key_id=_key_id, reason="a test"),
     f"{NOTIFY}Watch": of(notify.WatchRequest, event_types=["wallet.closed"]),
 }

@@ -21,6 +21,7 @@ import guilder.ledger.v1.ledger_service_pb2
 import guilder.notify.v1.notify_service_pb2
 import guilder.wallet.v1.wallet_service_pb2  # noqa: F401  # these register the services
 from walletkit.front import rpcs
+from walletkit.front.clusters import addresses
 from walletkit.front.rpcs import Binding, Rpc
 from walletkit.stack import Stack
 from walletkit.stack.envoy import front_settings
@@ -158,7 +159,8 @@ async def opened(suite: Stack, url: str = "") -> AsyncIterator[Door]:
 
 def public_rpcs(suite: Stack) -> Sequence[Rpc]:
     """List the calls that the front door leads to."""
-    return rpcs.read(front_settings(suite.settings).descriptors)
+    settings = front_settings(suite.settings)
+    return rpcs.read(settings.descriptors, addresses(settings))
 
 
 async def logged(log: Path, request_id: str) -> Json:

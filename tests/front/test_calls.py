@@ -17,8 +17,8 @@ from walletkit.front.rpcs import GRPC_ONLY, SERVICES
 from walletkit.stack import Stack
 
 AGREE_S = 20.0
-OF_THE_MOMENT = ("replayed", "position", "positions", "next_page_token")
-"""What differs between a call and its repetition."""
+OF_THE_MOMENT = ("replayed", "position", "positions", "next_page_token", "key", "credential")
+"""What differs between a call and its repetition: an API key is another one each time."""
 
 
 def same(replies: Sequence[Message]) -> list[Message]:

@@ -7,9 +7,9 @@ import pytest
 
 from guilder.wallet.v1 import wallet_service_pb2
 from walletkit.front.routes import NOT_ANSWERED, NOT_SENT, routes
-from walletkit.front.rpcs import GRPC_ONLY, SLOW, Kind, Rpc, read
+from walletkit.front.rpcs import GRPC_ONLY, SERVICES, SLOW, Kind, Rpc, read
 
-RPCS = read(Path(wallet_service_pb2.__file__).parents[3] / "guilder.binpb")
+RPCS = read(Path(wallet_service_pb2.__file__).parents[3] / "guilder.binpb", set(SERVICES.values()))
 VALUES = ("0190a000-0000-7000-8000-000000000000", "alias:a%2Fb", "x:deposit", "7")
 
 

@@ -10,6 +10,7 @@ import pytest
 from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor import Descriptor, MethodDescriptor
 
+from guilder.edge.v1 import key_service_pb2 as edge
 from guilder.ledger.v1 import ledger_service_pb2 as ledger
 from guilder.notify.v1 import notify_service_pb2 as notify
 from guilder.wallet.v1 import wallet_service_pb2 as pb
@@ -64,7 +65,7 @@ def test_paths_do_not_meet() -> None:
     """No two calls answer the same verb and path."""
     services = [
         service
-        for module in (pb, ledger, notify)
+        for module in (pb, ledger, notify, edge)
         for service in module.DESCRIPTOR.services_by_name.values()
     ]
     taken = [route for service in services for one in service.methods for route in routes(one)]

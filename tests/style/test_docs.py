@@ -82,7 +82,7 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert not [link for link in links if not (page.parent / link).exists()]
 
 
-@pytest.mark.parametrize("service", ["wallet", "ledger", "notify"])
+@pytest.mark.parametrize("service", ["wallet", "ledger", "notify", "edge"])
 def test_operations_names_every_setting(service: str) -> None:
     """docs/operations.md has each setting of every service by the name of its variable."""
     text = (ROOT / "docs/operations.md").read_text(encoding="utf-8")

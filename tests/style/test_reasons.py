@@ -12,7 +12,7 @@ TESTS = Path(__file__).resolve().parents[1]
 PROTOS = TESTS.parent / "protos"
 ERRORS = re.compile(r"Errors?:(?:.|\n\s*//)*")
 """From where a call's errors begin to where its comment ends."""
-RUNGS = ("domain", "engine", "api", "wallet", "ledger", "notify", "auth")
+RUNGS = ("domain", "engine", "api", "wallet", "ledger", "notify", "auth", "edge")
 """Where services are tested; clients, models and auditors only know reasons by name."""
 
 

@@ -44,6 +44,7 @@ _OF_SERVICE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "WalletService": ("SHARD_UNAVAILABLE", "OVERLOADED"),
         "LedgerService": ("LEDGER_UNAVAILABLE",),
         "NotifyService": ("NOTIFY_UNAVAILABLE",),
+        "KeyService": ("EDGE_UNAVAILABLE",),
     }
 )
 _OF_FIELD: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -58,6 +59,7 @@ _OF_FIELD: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "hold_id": ("HOLD_NOT_FOUND",),
         "transaction_id": ("TRANSACTION_NOT_FOUND",),
         "subscription_id": ("SUBSCRIPTION_NOT_FOUND",),
+        "key_id": ("KEY_NOT_FOUND",),
         "shard": ("SHARD_NOT_FOUND",),
     }
 )

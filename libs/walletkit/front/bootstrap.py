@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from walletkit.front import names, rpcs
-from walletkit.front.clusters import clusters, socket_address
+from walletkit.front.clusters import addresses, clusters, socket_address
 from walletkit.front.listener import listener
 from walletkit.front.settings import Document, FrontSettings, documents_of
 
@@ -19,6 +19,7 @@ def bootstrap(settings: FrontSettings, documents: Sequence[Document] = ()) -> Js
     ``documents`` are for everybody, beside those of ``documents_dir``. Raise ``OSError`` for a file
     that can't be read, ``ValueError`` for one that nobody may have.
     """
+    public = rpcs.read(settings.descriptors, addresses(settings))
     served = [*documents_of(settings.documents_dir), *documents]
     return {
         "node": {"id": "front", "cluster": "guilder"},
@@ -26,7 +27,7 @@ def bootstrap(settings: FrontSettings, documents: Sequence[Document] = ()) -> Js
         "application_log_config": {"log_format": {"json_format": LOG_FORMAT}},
         "overload_manager": _overload(settings.max_connections),
         "static_resources": {
-            "listeners": [listener(settings, rpcs.read(settings.descriptors), served)],
+            "listeners": [listener(settings, public, served)],
             "clusters": clusters(settings),
         },
     }

@@ -27,17 +27,24 @@ EJECT_PERCENT = 50
 
 def clusters(settings: FrontSettings) -> list[Json]:
     """List the services, the edge where it has an address, and where keys are read from."""
-    addresses = {
+    services = {cluster: service for service, cluster in SERVICES.items()}
+    found = [
+        _service(cluster, address, services[cluster])
+        for cluster, address in addresses(settings).items()
+    ]
+    return found + [_keys(name, url) for name, url in authn.key_urls(settings).items()]
+
+
+def addresses(settings: FrontSettings) -> dict[str, str]:
+    """Return where each cluster of services is; the edge is one where it has an address."""
+    found = {
         "wallet": settings.wallet_address,
         "ledger": settings.ledger_address,
         "notify": settings.notify_address,
     }
-    found = [
-        _service(cluster, addresses[cluster], service) for service, cluster in SERVICES.items()
-    ]
     if settings.edge_address is not None:
-        found.append(_service(edge.CLUSTER, settings.edge_address, ""))
-    return found + [_keys(name, url) for name, url in authn.key_urls(settings).items()]
+        found[edge.CLUSTER] = settings.edge_address
+    return found
 
 
 def socket_address(address: str) -> Json:

@@ -13,6 +13,7 @@ from walletkit.front.settings import FrontSettings
 Json = dict[str, Any]
 
 CLUSTER = "edge"
+SIGNATURE_FILTER = "edge_signature"
 DOMAIN = "guilder"
 AUTHORIZE_TIMEOUT = "1s"
 LIMIT_TIMEOUT = "0.050s"
@@ -33,8 +34,21 @@ def authorization(settings: FrontSettings) -> list[Json]:
     }
     return [
         only_with(names.API_KEY, _ask("edge_api_key")),
-        only_with(names.SIGNATURE, _ask("edge_signature", with_request_body=body)),
+        only_with(names.SIGNATURE, _ask(SIGNATURE_FILTER, with_request_body=body)),
     ]
+
+
+def without_body() -> Json:
+    """Ask about a signed stream at once, and say that its body could not be waited for."""
+    return {
+        SIGNATURE_FILTER: {
+            "@type": f"{names.TYPES}.filters.http.ext_authz.v3.ExtAuthzPerRoute",
+            "check_settings": {
+                "disable_request_body_buffering": True,
+                "context_extensions": {"body": "none"},
+            },
+        }
+    }
 
 
 def rate_limit(settings: FrontSettings) -> list[Json]:

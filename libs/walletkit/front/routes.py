@@ -80,7 +80,7 @@ def _grpc(rpc: Rpc, *, counted: bool) -> Json:
             "headers": [_is("content-type", {"prefix": "application/grpc"})],
         },
         "route": _action(rpc, counted=counted),
-        "typed_per_filter_config": _off(names.BUFFER, names.COMPRESSOR),
+        "typed_per_filter_config": _off(names.BUFFER, names.COMPRESSOR) | _unsigned(rpc, counted),
     }
 
 
@@ -98,7 +98,7 @@ def _rest(binding: Binding, rpc: Rpc, *, counted: bool) -> Json:
     }
     if rpc.kind is Kind.STREAM:
         # A compressor would hold lines back until it has enough of them.
-        route["typed_per_filter_config"] = _off(names.COMPRESSOR)
+        route["typed_per_filter_config"] = _off(names.COMPRESSOR) | _unsigned(rpc, counted)
     return route
 
 
@@ -176,6 +176,11 @@ def _off(*filters: str) -> Json:
         name: {"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": True}
         for name in filters
     }
+
+
+def _unsigned(rpc: Rpc, counted: bool) -> Json:  # noqa: FBT001  # as the routes say it
+    """Have the edge know that a stream's body is never whole: nobody waits for it."""
+    return edge.without_body() if counted and rpc.kind is Kind.STREAM else {}
 
 
 def _is(header: str, match: Json) -> Json:

@@ -5,7 +5,7 @@ others are between our own services, and no route of Envoy leads to them.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -17,6 +17,7 @@ SERVICES = {
     "guilder.wallet.v1.WalletService": "wallet",
     "guilder.ledger.v1.LedgerService": "ledger",
     "guilder.notify.v1.NotifyService": "notify",
+    "guilder.edge.v1.KeyService": "edge",
 }
 """The public services, and the cluster that each runs in."""
 
@@ -82,13 +83,17 @@ class Rpc:
         return self.path in GRPC_ONLY or any(one.method != "GET" for one in self.bindings)
 
 
-def read(descriptors: Path) -> tuple[Rpc, ...]:
-    """List the public calls. Raise ``OSError`` for a descriptor set that can't be read."""
+def read(descriptors: Path, clusters: Collection[str]) -> tuple[Rpc, ...]:
+    """List the public calls that go to these clusters.
+
+    Raise ``OSError`` for a descriptor set that can't be read.
+    """
     image = descriptor_pb2.FileDescriptorSet.FromString(descriptors.read_bytes())
     return tuple(
         _rpc(path, method, image)
         for path, method in methods(image)
-        if path.split("/")[1] in SERVICES and (path in GRPC_ONLY or bindings_of(method))
+        if SERVICES.get(path.split("/")[1]) in clusters
+        and (path in GRPC_ONLY or bindings_of(method))
     )
 
 

@@ -22,6 +22,8 @@ _LOOKING = frozenset((Role.CUSTOMER, *_READING))
 """What shows the affairs of an account."""
 _PROVING = frozenset((Role.AUDITOR, *_STAFF))
 """What shows or proves whole shards."""
+_ADMIN = frozenset((Role.ADMIN,))
+"""What gives out credentials."""
 _INTERNAL = frozenset((Role.INTERNAL,))
 """What the services ask each other."""
 
@@ -93,6 +95,14 @@ _BY_SERVICE: Mapping[str, Mapping[str, frozenset[Role]]] = {
         "ReplayDeliveries": _MOVING,
         "Watch": _READING,
     },
+    "guilder.edge.v1.KeyService": {
+        "CreateKey": _ADMIN,
+        "ListKeys": _ADMIN,
+        "RotateKey": _ADMIN,
+        "RevokeKey": _ADMIN,
+    },
+    "envoy.service.auth.v3.Authorization": {"Check": _INTERNAL},
+    "envoy.service.ratelimit.v3.RateLimitService": {"ShouldRateLimit": _INTERNAL},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": _STAFF},
 }
 

@@ -25,8 +25,8 @@ def up() -> None:
         started = stack.up()
         if not started:
             console.print("up: already running")
-        wallet, ledger, notify = (stack.address(name) for name in ("wallet", "ledger", "notify"))
-        console.print(f"up: wallet {wallet}, ledger {ledger}, notify {notify}")
+        shown = [f"{name} {stack.address(name)}" for name in ("wallet", "ledger", "notify", "edge")]
+        console.print(f"up: {', '.join(shown)}")
         console.print(f"up: REST {stack.rest_url}, with a token")
 
 

@@ -11,7 +11,7 @@ from guilder.wallet.v1 import wallet_service_pb2
 from walletkit import documents
 from walletkit.front import Document, FrontSettings, bootstrap
 from walletkit.front.names import HEALTH
-from walletkit.stack import issuer
+from walletkit.stack import edge, issuer
 from walletkit.stack.errors import StackError
 from walletkit.stack.probes import PROBE_TIMEOUT_SECONDS, NotReadyError
 from walletkit.stack.process import Spec, program
@@ -56,6 +56,9 @@ def front_settings(settings: StackSettings) -> FrontSettings:
         auth_jwks=str(issuer.Issuer(settings.run_dir / issuer.FOLDER).jwks),
         auth_issuer=issuer.NAME,
         auth_audience=issuer.AUDIENCE,
+        edge_address=f"{LOOPBACK}:{settings.edge_port}",
+        edge_jwks=str(edge.jwks(settings.run_dir)),
+        edge_issuer=edge.ISSUER,
     )
 
 
@@ -95,6 +98,7 @@ def _whoever() -> ssl.SSLContext:
 def _configure(settings: StackSettings) -> None:
     """Write the configuration of this start, and make the issuer whose tokens it takes."""
     issuer.made(settings.run_dir)
+    edge.make_files(settings.run_dir)
     try:
         made = bootstrap(front_settings(settings), _documents(settings))
     except (OSError, ValueError) as error:

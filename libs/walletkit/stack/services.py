@@ -4,15 +4,16 @@ import sys
 from collections.abc import Mapping
 from functools import partial
 
-from walletkit.stack import issuer, probes
+from walletkit.stack import edge, issuer, probes
 from walletkit.stack.process import Spec
 from walletkit.stack.settings import LOOPBACK, StackSettings
 
 LEDGER = "ledger"
 NOTIFY = "notify"
+EDGE = "edge"
 WALLET = "wallet"
 RELAY = "relay"
-MIGRATIONS = (WALLET, LEDGER, NOTIFY)
+MIGRATIONS = (WALLET, LEDGER, NOTIFY, EDGE)
 
 
 def specs(settings: StackSettings) -> list[Spec]:
@@ -22,6 +23,7 @@ def specs(settings: StackSettings) -> list[Spec]:
         _service(settings, LEDGER, (LEDGER, "serve"), ledger),
         _service(settings, NOTIFY, (NOTIFY, "serve"), notify),
         _service(settings, WALLET, (WALLET, "serve"), wallet),
+        _service(settings, EDGE, (EDGE, "serve"), settings.edge_port),
         _service(settings, RELAY, (WALLET, "relay"), None),
     ]
 
@@ -63,20 +65,21 @@ def environment(settings: StackSettings) -> dict[str, str]:
         "NOTIFY_REDIS_URL": redis_url(settings),
         "NOTIFY_ALLOW_PRIVATE_TARGETS": str(settings.allow_private_targets).lower(),
         "NOTIFY_LOG_LEVEL": settings.log_level,
+        **edge.environment(settings, database_url(settings.books_port, EDGE), redis_url(settings)),
     }
 
 
 def _auth(settings: StackSettings) -> dict[str, str]:
-    """Trust what calls on loopback without a token, and know the tokens of the suite's issuer."""
-    jwks = issuer.Issuer(settings.run_dir / issuer.FOLDER).jwks
+    """Trust what calls on loopback without a token, and know the tokens of the suite's issuers."""
+    jwks = (issuer.Issuer(settings.run_dir / issuer.FOLDER).jwks, edge.jwks(settings.run_dir))
     return {
         f"{service.upper()}_AUTH_{name}": value
         for service in MIGRATIONS
         for name, value in (
             ("MODE", "trusted"),
-            ("ISSUER", issuer.NAME),
+            ("ISSUER", f"{issuer.NAME},{edge.ISSUER}"),
             ("AUDIENCE", issuer.AUDIENCE),
-            ("JWKS", str(jwks)),
+            ("JWKS", ",".join(map(str, jwks))),
         )
     }
 

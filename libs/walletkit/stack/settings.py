@@ -43,6 +43,7 @@ class StackSettings(BaseSettings):
     envoy_port: Port = 8_080
     # Threads of Envoy: each is an event loop of its own, and takes its share of the connections.
     envoy_concurrency: Annotated[int, Field(ge=1, le=256)] = 1
+    edge_port: Port = 50_054
     wallet_workers: PositiveInt = 1
     log_level: str = "INFO"
     # The demo's webhook receiver listens on loopback, which notify refuses unless told.
@@ -64,6 +65,7 @@ class StackSettings(BaseSettings):
     def _refuse_shared_ports(self) -> Self:
         ports = [*self.shard_ports, self.books_port, self.redis_port]
         ports += [self.wallet_port, self.ledger_port, self.notify_port, self.envoy_port]
+        ports.append(self.edge_port)
         if twice := sorted({port for port in ports if ports.count(port) > 1}):
             raise ValueError(f"port {twice[0]} is given to two processes")
         return self
@@ -71,7 +73,7 @@ class StackSettings(BaseSettings):
     @classmethod
     def for_tests(cls, run_dir: Path, *, shards: int = 2) -> Self:
         """Return settings with free ports and small buffers, whatever the environment says."""
-        ports = free_ports(shards + 6)
+        ports = free_ports(shards + 7)
         return cls(
             run_dir=run_dir,
             shard_ports=tuple(ports[:shards]),
@@ -82,6 +84,7 @@ class StackSettings(BaseSettings):
             notify_port=ports[shards + 4],
             envoy_port=ports[shards + 5],
             envoy_concurrency=1,
+            edge_port=ports[shards + 6],
             wallet_workers=1,
             allow_private_targets=True,
             buffer_pool_mb=64,

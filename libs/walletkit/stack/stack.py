@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self
 
-from walletkit.stack import databases, envoy, issuer, process, services
+from walletkit.stack import databases, edge, envoy, issuer, process, services
 from walletkit.stack.errors import StackError
 from walletkit.stack.issuer import Issuer
 from walletkit.stack.probes import NotReadyError, run_sql
@@ -186,6 +186,7 @@ class Stack:
             self._runner.check_ports(specs)
             if waiting:
                 issuer.made(self.settings.run_dir)
+                edge.make_files(self.settings.run_dir)
             if self._tied and self._guard is None:
                 self._guard = _start_guard(self.settings.run_dir)
             try:

@@ -79,6 +79,9 @@ def configure(
     notify_address: Annotated[
         str, typer.Option(envvar="GUILDER_NOTIFY_ADDRESS", help="host:port of notify.")
     ] = _DEFAULTS.notify,
+    edge_address: Annotated[
+        str, typer.Option(envvar="GUILDER_EDGE_ADDRESS", help="host:port of edge.")
+    ] = _DEFAULTS.edge,
     timeout: Annotated[
         float,
         typer.Option(
@@ -100,5 +103,5 @@ def configure(
     ] = None,
 ) -> None:
     """Move money, look at it, and prove the books."""
-    addresses = Addresses(wallet_address, ledger_address, notify_address)
+    addresses = Addresses(wallet_address, ledger_address, notify_address, edge_address)
     ctx.obj = Session(addresses, timeout, token)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from guilder.cli import keys
 from guilder.cli.session import EXIT_CODES
 from walletkit.principal import Role
 from walletkit.stack import issuer
@@ -17,11 +18,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _ROLES = [role.value for role in Role if role is not Role.INTERNAL]
 
 app = typer.Typer(help="Credentials.", no_args_is_help=True)
-
-
-@app.callback()
-def group() -> None:
-    """Keep the group a group while it has one command."""
+app.add_typer(keys.app, name="key")
 
 
 @app.command(epilog=EXIT_CODES)

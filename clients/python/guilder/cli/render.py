@@ -125,6 +125,7 @@ def _hints(error: GuilderError, key: str | None, addresses: Addresses) -> list[s
     hints = [] if entry is None or error.violations else [entry.meaning.replace("`", "")]
     if isinstance(error, UnavailableError):
         where = f"wallet {addresses.wallet}, ledger {addresses.ledger}, notify {addresses.notify}"
+        where += f", edge {addresses.edge}"
         hints.append(f"Is the suite up (`make up`)? Addresses: {where}.")
         if key:
             hints.append(f"It may have been done. Run the same command again with --key {key}")

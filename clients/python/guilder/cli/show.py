@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 
 from guilder.cli.render import console, moment, money, pairs, plain, table, word
+from guilder.edge.v1.key_service_pb2 import Key, KeyKind, KeyState
 from guilder.wallet.v1.resources_pb2 import (
     Asset,
     Balance,
@@ -111,6 +112,20 @@ def _wallet_row(wallet: Wallet) -> tuple[str, ...]:
         _status(wallet),
         time_of(wallet.create_time),
         pairs(wallet.metadata),
+    )
+
+
+def _key_row(key: Key) -> tuple[str, ...]:
+    return (
+        key.key_id,
+        plain(key.client_id),
+        word(KeyKind, key.kind),
+        " ".join(key.roles),
+        plain(key.account_id),
+        word(KeyState, key.state),
+        time_of(key.create_time),
+        time_of(key.expire_time),
+        time_of(key.last_use_time),
     )
 
 
@@ -218,6 +233,7 @@ def _asset_row(asset: Asset) -> tuple[str, ...]:
 
 
 Row = Callable[[Any], tuple[str, ...]]
+_KEY_TIMES = ("created (UTC)", "expires (UTC)", "last used (UTC)")
 _BALANCE_NUMBERS = ("posted", "held", "overdraft", "available", "version")
 _HOLD_NUMBERS = ("authorized", "captured", "released", "open")
 _KIND = ("time (UTC)", "transaction", "type", "state")
@@ -228,6 +244,11 @@ TABLES: Mapping[type[Message], tuple[tuple[str, ...], tuple[str, ...], Row]] = M
             ("wallet", "account", "alias", "currency", "status", "created (UTC)", "metadata"),
             (),
             _wallet_row,
+        ),
+        Key: (
+            (*("key", "client", "kind", "roles", "account", "state"), *_KEY_TIMES),
+            (),
+            _key_row,
         ),
         Balance: (("wallet", "currency", *_BALANCE_NUMBERS), _BALANCE_NUMBERS, _balance_row),
         Transaction: (

@@ -14,6 +14,7 @@ reason has no class:
     │   ├── HoldNotFoundError
     │   ├── TransactionNotFoundError
     │   ├── SubscriptionNotFoundError
+    │   ├── KeyNotFoundError
     │   └── ShardNotFoundError
     ├── AlreadyExistsError            ALREADY_EXISTS
     │   ├── IdempotencyKeyReusedError    the key belongs to another request
@@ -51,6 +52,8 @@ reason has no class:
     │   ├── AssetLimitError
     │   ├── AccountTooLargeError
     │   ├── SubscriptionLimitError
+    │   ├── KeyLimitError
+    │   ├── KeyRevokedError
     │   ├── ReplayTooLargeError
     │   ├── RecordRefusedError        of the streams between services: RECORD_GAP, CHAIN_BROKEN, …
     │   └── VersionMismatchError      ABORTED
@@ -130,6 +133,10 @@ class TransactionNotFoundError(NotFoundError):
 
 class SubscriptionNotFoundError(NotFoundError):
     """No subscription has this id."""
+
+
+class KeyNotFoundError(NotFoundError):
+    """No API key has this id."""
 
 
 class ShardNotFoundError(NotFoundError):
@@ -278,6 +285,14 @@ class AccountTooLargeError(DeclinedError):
 
 class SubscriptionLimitError(DeclinedError):
     """There are as many subscriptions as allowed."""
+
+
+class KeyLimitError(DeclinedError):
+    """There are as many API keys as allowed."""
+
+
+class KeyRevokedError(DeclinedError):
+    """The API key was revoked, for good."""
 
 
 class ReplayTooLargeError(DeclinedError):

@@ -1,4 +1,4 @@
-"""Hold the channels to the three services, and the clients over them. The only file to open any.
+"""Hold the channels to the services, and the clients over them. The only file to open any.
 
 A channel looks after itself: it connects again when a connection is lost, notices a dead peer by
 keepalive, and takes all addresses of a name in turn.
@@ -25,6 +25,7 @@ from guilder.client.health import (
     ServiceName,
 )
 from guilder.client.holds import HoldClient
+from guilder.client.keys import KeyClient
 from guilder.client.ledger import LedgerClient
 from guilder.client.limits import LimitClient
 from guilder.client.notify import NotifyClient
@@ -61,6 +62,7 @@ class Addresses:
     wallet: str = "localhost:50051"
     ledger: str = "localhost:50052"
     notify: str = "localhost:50053"
+    edge: str = "localhost:50054"
 
 
 DEFAULT_ADDRESSES = Addresses()
@@ -73,11 +75,11 @@ class Guilder:
     """The whole suite: ``async with Guilder() as guilder: await guilder.wallet.transfer(...)``.
 
     ``wallet``, ``holds``, ``limits``, ``accounts`` and ``assets`` call the wallet service,
-    ``audit`` its internal one; ``ledger`` and ``notify`` call theirs. Channels are opened lazily,
-    at the first call. To be made, used and closed inside one running event loop; not to be carried
-    over a fork. With a ``token`` every call carries it as ``authorization: Bearer``, in the clear:
-    give one only over a network that may see it. ``guilder.client.sync`` has the same for code
-    without a loop.
+    ``audit`` its internal one; ``ledger`` and ``notify`` call theirs, ``keys`` edge. Channels are
+    opened lazily, at the first call. To be made, used and closed inside one running event loop; not
+    to be carried over a fork. With a ``token`` every call carries it as ``authorization: Bearer``,
+    in the clear: give one only over a network that may see it. ``guilder.client.sync`` has the same
+    for code without a loop.
     """
 
     def __init__(
@@ -89,9 +91,9 @@ class Guilder:
     ) -> None:
         """Make the channels; nothing is sent yet."""
         self.addresses = addresses
-        targets = (addresses.wallet, addresses.ledger, addresses.notify)
+        targets = (addresses.wallet, addresses.ledger, addresses.notify, addresses.edge)
         self._channels = [_channel(target, token) for target in targets]
-        wallet, ledger, notify = self._channels
+        wallet, ledger, notify, edge = self._channels
         self._health = Health({"wallet": wallet, "ledger": ledger, "notify": notify})
         self.wallet = WalletClient(wallet, policy)
         self.holds = HoldClient(wallet, policy)
@@ -101,6 +103,7 @@ class Guilder:
         self.audit = AuditClient(wallet, policy, proof_timeout_seconds)
         self.ledger = LedgerClient(ledger, policy, proof_timeout_seconds)
         self.notify = NotifyClient(notify, policy)
+        self.keys = KeyClient(edge, policy)
 
     async def healthy(
         self,

@@ -30,6 +30,7 @@ from guilder.client.assets import AssetClient
 from guilder.client.audit import AuditClient
 from guilder.client.calls import DEFAULT_POLICY, PROOF_TIMEOUT_SECONDS, CallPolicy
 from guilder.client.holds import HoldClient
+from guilder.client.keys import KeyClient
 from guilder.client.ledger import LedgerClient
 from guilder.client.limits import LimitClient
 from guilder.client.notify import NotifyClient
@@ -174,6 +175,19 @@ class SyncNotify:
     watch = iterating(NotifyClient.watch)
 
 
+@dataclass(frozen=True, slots=True)
+class SyncKeys:
+    """API keys; see ``KeyClient``."""
+
+    _client: KeyClient
+    _thread: EventLoopThread
+
+    create_key = blocking(KeyClient.create_key)
+    list_keys = iterating(KeyClient.list_keys)
+    rotate_key = blocking(KeyClient.rotate_key)
+    revoke_key = blocking(KeyClient.revoke_key)
+
+
 class Guilder:
     """The whole suite: ``with Guilder() as guilder: guilder.wallet.transfer(...)``.
 
@@ -203,6 +217,7 @@ class Guilder:
         self.audit = SyncAudit(self._client.audit, self._thread)
         self.ledger = SyncLedger(self._client.ledger, self._thread)
         self.notify = SyncNotify(self._client.notify, self._thread)
+        self.keys = SyncKeys(self._client.keys, self._thread)
 
     healthy = blocking(suite.Guilder.healthy)
     wait_ready = blocking(suite.Guilder.wait_ready)

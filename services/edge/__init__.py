@@ -1,0 +1,1 @@
+"""Edge: what Envoy asks about a call: whose credential it carries, and whether it is too many."""

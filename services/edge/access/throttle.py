@@ -1,0 +1,81 @@
+"""Decide whether a call is too many, and what its caller is told of its limit."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from edge.counters.buckets import Bucket, Buckets, Level
+from edge.counters.connection import CountersDownError
+from edge.domain.limits import READ, WRITE, Limits, Route
+
+MAX_DESCRIPTORS = 8
+CLIENT, ROUTE = "client", "route"
+"""The parts of a descriptor."""
+DOWN_RETRY_S = 1
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a call passes, with the headers that say so."""
+
+    passes: bool
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+class Throttle:
+    """Counts calls; without Redis none is counted, and the setting decides."""
+
+    def __init__(self, buckets: Buckets, limits: Limits, *, allow_uncounted: bool) -> None:
+        self._buckets = buckets
+        self._limits = limits
+        self._allow_uncounted = allow_uncounted
+        self._down = False
+
+    async def count(self, descriptors: Sequence[dict[str, str]], calls: int) -> Verdict:
+        """Count calls against each descriptor's bucket, or, if one is empty, against none."""
+        found = [self._bucket(parts) for parts in descriptors if parts.get(CLIENT)]
+        if not found:
+            return Verdict(passes=True)
+        try:
+            levels = await self._buckets.take(found, calls)
+        except CountersDownError as error:
+            return self._uncounted(error)
+        if self._down:
+            log.info("calls are counted again")
+            self._down = False
+        return _verdict(found, levels)
+
+    def _bucket(self, parts: dict[str, str]) -> Bucket:
+        route: Route = READ if parts.get(ROUTE) == READ else WRITE
+        client = parts[CLIENT]
+        return Bucket(client, route, self._limits.of(client, route))
+
+    def _uncounted(self, error: CountersDownError) -> Verdict:
+        if not self._down:
+            log.warning("calls are not counted", allowed=self._allow_uncounted, error=str(error))
+            self._down = True
+        if self._allow_uncounted:
+            return Verdict(passes=True)
+        return Verdict(passes=False, headers=(("retry-after", str(DOWN_RETRY_S)),))
+
+
+def _verdict(buckets: Sequence[Bucket], levels: Sequence[Level]) -> Verdict:
+    """Tell of the bucket that is nearest to its limit."""
+    told = zip(buckets, levels, strict=True)
+    bucket, level = min(told, key=lambda one: (-one[1].wait_us, one[1].remaining(one[0].limit)))
+    headers = [
+        ("x-ratelimit-limit", str(bucket.limit.burst)),
+        ("x-ratelimit-remaining", str(level.remaining(bucket.limit))),
+        ("x-ratelimit-reset", str(_seconds(level.full_us))),
+    ]
+    if level.wait_us > 0:
+        headers.append(("retry-after", str(max(1, _seconds(level.wait_us)))))
+    return Verdict(level.wait_us <= 0, tuple(headers))
+
+
+def _seconds(micros: int) -> int:
+    return math.ceil(micros / 1_000_000)

@@ -1,0 +1,1 @@
+"""The gRPC surface: parse, call, render. Never touches SQL or Redis itself."""

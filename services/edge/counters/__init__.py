@@ -1,0 +1,1 @@
+"""What edge counts in Redis, for all of its processes together: nonces and calls."""

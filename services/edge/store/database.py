@@ -1,0 +1,66 @@
+"""The pool of sessions on edge's database, with a deadline on everything.
+
+Faults of the connection reach the caller as EDGE_UNAVAILABLE: safe to retry.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from walletkit.errors import ServiceError
+from walletkit.sql.session import IDLE_TIMEOUT_S, open_session
+
+POOL_SIZE = 8
+POOL_TIMEOUT_S = 3
+CALL_TIMEOUT_S = 5
+
+
+class Database:
+    """Gives transactions; each is one unit of work, rolled back unless its block ends well."""
+
+    def __init__(self, url: str, *, durable: bool) -> None:
+        self._engine: AsyncEngine = create_async_engine(
+            "mysql+asyncmy://",
+            async_creator=lambda: open_session(url, autocommit=False, durable=durable),
+            pool_size=POOL_SIZE,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_S,
+            pool_pre_ping=True,
+            pool_recycle=IDLE_TIMEOUT_S // 2,
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Run a block as one transaction.
+
+        Raise EDGE_UNAVAILABLE when the database does not answer.
+        """
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S), self._engine.begin() as connection:
+                yield connection
+        except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
+            # TimeoutError is an OSError.
+            raise unavailable() from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise unavailable() from error
+            raise
+
+    async def ping(self) -> None:
+        """Ask for a sign of life. Raise EDGE_UNAVAILABLE."""
+        async with self.transaction() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close all sessions."""
+        await self._engine.dispose()
+
+
+def unavailable() -> ServiceError:
+    """Make the error for a database that does not answer."""
+    return ServiceError("EDGE_UNAVAILABLE", "edge's database does not answer; retry later")
