@@ -31,7 +31,10 @@ CHECKS = [
     content_type_conformance,
     response_schema_conformance,
 ]
-contract = schemathesis.openapi.from_path(DOCUMENT).exclude(operation_id="NotifyService_Watch")
+document = schemathesis.openapi.from_path(DOCUMENT)
+# Made while tests are collected, and for minutes: what is generated is enough.
+document.config.phases.update(phases=["fuzzing"])
+contract = document.exclude(operation_id="NotifyService_Watch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +89,7 @@ async def known(suite: Stack) -> Known:
 @seed(20260701)
 @settings(
     max_examples=EXAMPLES,
-    phases=[Phase.explicit, Phase.generate],
+    phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
     deadline=None,
     database=None,
