@@ -4,6 +4,7 @@ schemathesis makes requests of every operation out of the document, some about t
 there; a Watch never ends, and is tried elsewhere.
 """
 
+import asyncio
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +61,12 @@ class Known:
 
 
 @pytest.fixture(scope="module")
-async def known(suite: Stack) -> Known:
+def known(suite: Stack) -> Known:
     """Open two wallets with money, hold some of it, and move some."""
+    return asyncio.run(_known(suite))
+
+
+async def _known(suite: Stack) -> Known:
     async with opened(suite) as door:
         names = [f"known-{secrets.token_hex(4)}" for _ in range(2)]
         wallets = [await door.wallet(name, 1_000_000) for name in names]
