@@ -73,7 +73,19 @@ def reasons_of(catalogue: Catalogue, method: MethodDescriptor) -> list[str]:
     found = {*ALWAYS, *_OF_SERVICE.get(service.name, ()), *_told(catalogue, method, frozenset())}
     for field in method.input_type.fields:
         found.update(_OF_FIELD.get(field.name, ()))
+    found.update(_of_commands(catalogue, method))
     return [reason for reason in CATALOGUE if reason in found]
+
+
+def _of_commands(catalogue: Catalogue, method: MethodDescriptor) -> Iterator[str]:
+    """Return what commands of a batch can end with: an atomic one ends as its first that fails."""
+    commands = method.input_type.fields_by_name.get("commands")
+    if commands is None or commands.message_type is None:
+        return
+    kinds = [one.message_type for one in commands.message_type.fields]
+    for other in method.containing_service.methods:
+        if other.input_type in kinds:
+            yield from reasons_of(catalogue, other)
 
 
 def by_status(reasons: Iterable[str]) -> dict[int, list[str]]:

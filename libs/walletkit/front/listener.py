@@ -24,6 +24,8 @@ IDLE_S = 60
 """Longest silence in a request where its route says nothing."""
 MAX_HEADERS_KIB = 32
 MAX_HEADERS = 64
+NO_METADATA = r"[^:]*[^:0-9A-Za-z_.\-][^:]*"
+"""Names of headers that HTTP allows, and gRPC's metadata does not."""
 MAX_STREAMS = 256
 """Calls at once on one HTTP/2 connection."""
 STREAM_WINDOW_BYTES = 256 * 1024
@@ -148,12 +150,15 @@ def _hardening() -> Json:
 
 
 def _strip() -> Json:
-    """Take off what only we may say, before anything reads it."""
-    prefixes = (names.OURS, "x-envoy-")
-    mutations = [
-        {"remove_on_match": {"key_matcher": {"prefix": prefix, "ignore_case": True}}}
-        for prefix in prefixes
+    """Take off what only we may say, and names that gRPC has no letters for, before all else.
+
+    With one of those, which HTTP allows, a service would end the call as INTERNAL.
+    """
+    matchers: list[Json] = [
+        *({"prefix": prefix, "ignore_case": True} for prefix in (names.OURS, "x-envoy-")),
+        {"safe_regex": {"regex": NO_METADATA}},
     ]
+    mutations = [{"remove_on_match": {"key_matcher": matcher}} for matcher in matchers]
     return {
         "name": "strip",
         "typed_config": {
