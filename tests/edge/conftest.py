@@ -33,6 +33,7 @@ def settings(fresh_databases: FreshDatabases, tmp_path: Path) -> Settings:
     limits.write_text(LIMITS)
     return Settings(
         listen="127.0.0.1:0",
+        auth_mode="trusted",
         database_url=fresh_databases.edge,
         redis_url=fresh_databases.redis,
         signing_key_file=signing,

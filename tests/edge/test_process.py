@@ -31,6 +31,7 @@ def environment(settings: Settings, port: int = 1) -> dict[str, str]:
     others = {name: value for name, value in os.environ.items() if name[:5] != "EDGE_"}
     return others | {
         "EDGE_LISTEN": f"127.0.0.1:{port}",
+        "EDGE_AUTH_MODE": "trusted",
         "EDGE_DATABASE_URL": settings.database_url,
         "EDGE_REDIS_URL": settings.redis_url,
         "EDGE_SIGNING_KEY_FILE": str(settings.signing_key_file),

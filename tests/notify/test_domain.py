@@ -19,6 +19,7 @@ from notify.settings import load
 from notify.streams.decode import decode
 from tests.notify.world import Shard
 from walletkit.ids import SystemKind, format_id, is_system, system_wallet_id
+from walletkit.payload import unpack
 from walletkit.settings import SettingsError
 
 WALLETS = [Shard().wallet() for _ in range(4)]
@@ -71,7 +72,7 @@ def record_of(plan: list[tuple[Any, ...]]) -> tuple[Shard, list[Event]]:
     record = shard.commit(
         *transactions, legs=legs, changes=changes, hold_changes=holds, closed_intents=closed
     )
-    return shard, expand(decode(0, record.seq, record.payload))
+    return shard, expand(decode(0, record.seq, unpack(record.payload)))
 
 
 @given(steps)
@@ -194,8 +195,8 @@ def test_filter_by_bytes_never_hides_an_event() -> None:
     shard = Shard()
     record = shard.commit(shard.transfer(WALLETS[0], WALLETS[1]))
     for event in events:
-        assert Filter(frozenset(), frozenset({event.wallet_id})).may_touch(record.payload)
-    assert not Filter(frozenset(), frozenset({WALLETS[2]})).may_touch(record.payload)
+        assert Filter(frozenset(), frozenset({event.wallet_id})).may_touch(unpack(record.payload))
+    assert not Filter(frozenset(), frozenset({WALLETS[2]})).may_touch(unpack(record.payload))
 
 
 def test_fingerprints() -> None:

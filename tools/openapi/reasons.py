@@ -35,6 +35,7 @@ ALWAYS = (
     "SHUTTING_DOWN",
     "DEADLINE_EXCEEDED",
     "INTERNAL",
+    "ISSUER_UNAVAILABLE",
     *(reason for reason, entry in CATALOGUE.items() if entry.code.name in _OF_ALL_CALLERS),
 )
 """What every call can end with."""
