@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ REMEMBER_S = 60
 """A good token is believed for so long: a key that was withdrawn counts no longer than that."""
 
 _SCHEME = "bearer "
+_TOKEN = re.compile(rb"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _JWS = PyJWS(algorithms=ALGORITHMS)
 _MALFORMED = "is no signed JWT"
 
@@ -83,6 +85,9 @@ class Verifier:
         if credential[: len(_SCHEME)].lower() != _SCHEME or not credential.isascii():
             raise invalid("must be given as `Bearer <token>`")
         token = credential[len(_SCHEME) :].encode()
+        if _TOKEN.fullmatch(token) is None:
+            # One token has one spelling: each other one would cost a proof, and a place in memory.
+            raise invalid(_MALFORMED)
         digest = hashlib.sha256(token).digest()
         now_s = self._clock()
         known = self._known.get(digest)

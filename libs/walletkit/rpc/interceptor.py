@@ -10,7 +10,8 @@ import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from functools import partial
+from typing import Any, NamedTuple, NoReturn, TypeAlias, cast
 
 import grpc
 import grpc.aio
@@ -109,7 +110,10 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         except ServiceError as error:
             return _refusal(error, method)
         become(principal)
-        return entry.handler
+        if entry.handler.stream_stream is None or Role.INTERNAL in entry.roles:
+            # Streams between our own services go on while their tokens are renewed.
+            return entry.handler
+        return _held_to(entry.handler, partial(self._admission.verify, credential))
 
     def _enter(self, ways: Ways, handler: Method, method: str) -> Method:
         """Make a method's two ways, and return the one without credentials."""
@@ -179,6 +183,22 @@ def _rebuild(handler: Method, **behaviour: Handler) -> Method:
         response_serializer=handler.response_serializer,
     )
     return rebuilt
+
+
+def _held_to(handler: Method, verify: Callable[[], Awaitable[object]]) -> Method:
+    """Hold each message of a stream to the credential that began it: it may have ended since."""
+    call = cast("Handler", handler.stream_stream)
+
+    async def checked(requests: AsyncIterator[object]) -> AsyncIterator[object]:
+        async for request in requests:
+            await verify()
+            yield request
+
+    async def answer(requests: AsyncIterator[object], context: Context) -> AsyncIterator[object]:
+        async for response in call(checked(requests), context):
+            yield response
+
+    return _rebuild(handler, stream_stream=answer)
 
 
 def _unary(call: Handler, method: str, admit: Admit) -> Handler:

@@ -26,11 +26,15 @@ _FREEZES = frozenset({AuditAction.FREEZE_ACCOUNT, AuditAction.UNFREEZE_ACCOUNT})
 
 def audit_events(message: events.Record, postings: list[Posting]) -> list[AuditEvent]:
     """Return the record's events. Raise ``ValueError`` for one that does not fit its change."""
-    return [_event(message, n, event, postings) for n, event in enumerate(message.audit_events)]
+    made: dict[int, list[Posting]] = {}
+    if message.audit_events:
+        for posting in postings:
+            made.setdefault(posting[0], []).append(posting)
+    return [_event(message, n, event, made) for n, event in enumerate(message.audit_events)]
 
 
 def _event(
-    message: events.Record, n: int, event: events.AuditEvent, postings: list[Posting]
+    message: events.Record, n: int, event: events.AuditEvent, made: dict[int, list[Posting]]
 ) -> AuditEvent:
     action: int = event.action
     if not 0 < action <= _MAX_ACTION:
@@ -46,8 +50,8 @@ def _event(
         if action == AuditAction.REGISTER_ASSET:
             return _of_asset(told, message.asset_registrations[event.place])
         if action == AuditAction.REVERSE_TRANSACTION:
-            made = [posting for posting in postings if posting[0] == event.place]
-            return _of_reversal(told, event, message.transactions[event.place], made)
+            reversal = message.transactions[event.place]
+            return _of_reversal(told, event, reversal, made.get(event.place, []))
     except IndexError:
         raise ValueError(f"admin action {n} names no change of the record") from None
     return told

@@ -63,7 +63,7 @@ class Purge:
                 reported = ""
             except Exception as error:  # noqa: BLE001  # a sink or a shard that is away: later
                 # Nobody knows what a sink has lost that was away.
-                self._settling = None
+                self._settled, self._settling = 0, None
                 if repr(error) != reported:
                     reported = repr(error)
                     log.warning("outbox is not purged", shard=self._outbox.shard, error=reported)
