@@ -1,7 +1,5 @@
 """The local suite's own issuer of tokens: a key and its JWKS in a folder. For development only."""
 
-import base64
-import hashlib
 import json
 import os
 import time
@@ -17,9 +15,10 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
-    PublicFormat,
     load_pem_private_key,
 )
+
+from walletkit.jwk import public_jwk
 
 NAME = "https://guilder.local"
 AUDIENCE = "guilder"
@@ -64,24 +63,28 @@ class Issuer:
         }
         if account_id:
             claims["account_id"] = account_id
-        headers = {"kid": _jwk(key)["kid"]}
+        headers = {"kid": public_jwk(key.public_key())["kid"]}
         return jwt.encode(claims, key, algorithm="EdDSA", headers=headers)
 
 
 def made(run_dir: Path) -> Issuer:
     """Return the suite's issuer; key and JWKS are made when they are missing."""
-    folder = run_dir / FOLDER
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    key_file, issuer = folder / _KEY_FILE, Issuer(folder)
-    if not key_file.exists():
-        _write(key_file, _pem(Ed25519PrivateKey.generate()), mode=0o600)
-    if not issuer.jwks.exists():
-        keys = {"keys": [_jwk(_read(key_file))]}
-        _write(issuer.jwks, json.dumps(keys, indent=2).encode(), mode=0o644)
+    issuer = Issuer(run_dir / FOLDER)
+    make_key(issuer.folder / _KEY_FILE, issuer.jwks)
     return issuer
 
 
-def _write(path: Path, content: bytes, *, mode: int) -> None:
+def make_key(key_file: Path, jwks: Path) -> None:
+    """Make a signing key, and the JWKS of its public half, where they are missing."""
+    key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not key_file.exists():
+        write(key_file, _pem(Ed25519PrivateKey.generate()), mode=0o600)
+    if not jwks.exists():
+        keys = {"keys": [public_jwk(_read(key_file).public_key())]}
+        write(jwks, json.dumps(keys, indent=2).encode(), mode=0o644)
+
+
+def write(path: Path, content: bytes, *, mode: int) -> None:
     """Write a file whole, whoever else reads or makes it now: the last one stays."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
@@ -98,16 +101,3 @@ def _read(path: Path) -> Ed25519PrivateKey:
 
 def _pem(key: Ed25519PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def _jwk(key: Ed25519PrivateKey) -> dict[str, str]:
-    """Write the public half; its id is made from it."""
-    public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return {
-        "kty": "OKP",
-        "crv": "Ed25519",
-        "x": base64.urlsafe_b64encode(public).decode().rstrip("="),
-        "kid": hashlib.sha256(public).hexdigest()[:16],
-        "alg": "EdDSA",
-        "use": "sig",
-    }
