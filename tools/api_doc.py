@@ -15,7 +15,8 @@ from google.protobuf.descriptor import MethodDescriptor
 
 from tools.openapi.catalogue import Binding, Catalogue, bindings, camel
 from tools.openapi.examples import PAGE as RECORDED
-from tools.openapi.reasons import reasons_of
+from tools.openapi.reasons import ALWAYS, OF_SERVICE, reasons_of
+from walletkit.errors import CATALOGUE as ERRORS
 
 PAGE = Path("docs/api.md")
 IMAGE = Path("gen/guilder.binpb")
@@ -24,26 +25,41 @@ WIDTH = 100
 GRPC_ONLY = ("WalletService.StreamTransfers",)
 """Public calls that REST can't carry."""
 _BOUND = re.compile(r"\{(\w+)\}")
-_OF_ALL = ("SHUTTING_DOWN", "INTERNAL", "DEADLINE_EXCEEDED")
-"""Reasons that every call can end with; the page says so once."""
 
 _HEAD = """
 ## Every call
 
 Made from the protos, and from calls that were recorded on a running suite (`make record`). Lists in
-replies are cut to two. `TOKEN` is a token of a caller. Any call can end with DEADLINE_EXCEEDED,
-SHUTTING_DOWN or INTERNAL beside the errors that are named; [errors.md](errors.md) has what they
-mean. A key may stand in the body as here, or in the header `Idempotency-Key`.
+replies are cut to two. `TOKEN` is a token of a caller. A key may stand in the body as here, or in
+the header `Idempotency-Key`.
+
+Each call names what it alone can end with. Any call can end with these besides, which
+[errors.md](errors.md) explains:
+
+{}
+
+Through Envoy those of [the front door](front-door.md#errors) come on top.
 """
 
 
 def page(written: str, catalogue: Catalogue, recorded: Mapping[str, Any]) -> str:
     """Return the page's text: what was written by hand, and every call."""
     by_hand = written.partition(MARK)[0]
-    return f"{by_hand}{MARK}{_HEAD}{''.join(_sections(catalogue, recorded))}"
+    return f"{by_hand}{MARK}{_head()}{''.join(_sections(catalogue, recorded))}"
 
 
 _OF_KEYS = "KeyService"
+
+
+def _head() -> str:
+    """Say once which errors all calls share, and all calls of a service."""
+    rows = [f"- of any service: {', '.join(one for one in ERRORS if one in ALWAYS)}"]
+    rows += [
+        f"- of {service}: {', '.join(reasons)}"
+        for service, reasons in OF_SERVICE.items()
+        if service != _OF_KEYS
+    ]
+    return _HEAD.format("\n".join(rows))
 
 
 def public_calls(catalogue: Catalogue) -> Iterator[MethodDescriptor]:
@@ -63,7 +79,8 @@ def public_calls(catalogue: Catalogue) -> Iterator[MethodDescriptor]:
 def _sections(catalogue: Catalogue, recorded: Mapping[str, Any]) -> Iterator[str]:
     for method in public_calls(catalogue):
         name = f"{method.containing_service.name}.{method.name}"
-        reasons = [one for one in reasons_of(catalogue, method) if one not in _OF_ALL]
+        shared = {*ALWAYS, *OF_SERVICE[method.containing_service.name]}
+        own = [one for one in reasons_of(catalogue, method) if one not in shared]
         call = recorded[name]
         told = catalogue.comment(method.full_name).split("Errors:")[0].strip()
         yield f"\n### {name}\n\n{told}\n\n```\n"
@@ -72,7 +89,7 @@ def _sections(catalogue: Catalogue, recorded: Mapping[str, Any]) -> Iterator[str
         yield f"{_grpcurl(method, call['request'])}\n```\n\n```json\n"
         replies = call["reply"] if isinstance(call["reply"], list) else [call["reply"]]
         yield "\n".join(pretty(one) for one in replies)
-        yield f"\n```\n\nErrors: {', '.join(reasons)}.\n"
+        yield f"\n```\n\nErrors: {', '.join(own) or 'those of any call'}.\n"
 
 
 def _curl(binding: Binding, request: Mapping[str, Any]) -> str:

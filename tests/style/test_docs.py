@@ -14,6 +14,7 @@ from google.protobuf.descriptor import MethodDescriptor
 from tools import api_doc, errors_doc, roles_doc
 from tools.openapi import examples
 from tools.openapi.catalogue import Catalogue, bindings
+from tools.openapi.reasons import ALWAYS, OF_SERVICE
 from walletkit.auth.settings import AuthSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,6 +27,7 @@ def test_the_page_of_errors_is_the_catalogue() -> None:
 
 CATALOGUE = Catalogue((ROOT / api_doc.IMAGE).read_bytes())
 RECORDED = json.loads((ROOT / examples.PAGE).read_text(encoding="utf-8"))
+WORD = re.compile(r"[A-Z_]{3,}")
 SECTION = re.compile(r"^### (\w+\.\w+)\n(.*?)(?=^### |\Z)", re.MULTILINE | re.DOTALL)
 
 
@@ -51,6 +53,35 @@ def test_every_public_call_is_shown(method: MethodDescriptor) -> None:
         given = command[command.index("-d") + 1] if "-d" in command else "{}"
         request = message_factory.GetMessageClass(method.input_type)()
         json_format.Parse(given, request, descriptor_pool=CATALOGUE.pool)
+
+
+def test_what_all_calls_share_is_said_once() -> None:
+    """No call repeats the errors of every call, or of every call of its service."""
+    head, _, _ = (ROOT / api_doc.PAGE).read_text(encoding="utf-8").partition("\n### WalletService")
+    head = head.partition(api_doc.MARK)[2]
+    for name, section in sections().items():
+        shared = {*ALWAYS, *OF_SERVICE[name.partition(".")[0]]}
+        assert shared <= set(WORD.findall(head))
+        assert not shared & set(WORD.findall(section.rpartition("Errors:")[2])), name
+
+
+KEYS = CATALOGUE.pool.FindServiceByName("guilder.edge.v1.KeyService")
+
+
+@pytest.mark.parametrize("method", list(KEYS.methods), ids=lambda one: one.name)
+def test_calls_for_keys_are_shown_by_hand(method: MethodDescriptor) -> None:
+    """Each has a line of curl at its path, and one of grpcurl that its request reads."""
+    by_hand = (ROOT / api_doc.PAGE).read_text(encoding="utf-8").partition(api_doc.MARK)[0]
+    lines = re.sub(r"\\\n\s*", "", by_hand).replace("'$KEY'", "key").splitlines()
+    name = f"localhost:8080 {method.full_name.rpartition('.')[0]}/{method.name}"
+    (grpcurl,) = (shlex.split(one) for one in lines if one.endswith(name))
+    request = message_factory.GetMessageClass(method.input_type)()
+    body = grpcurl[grpcurl.index("-d") + 1]
+    json_format.Parse(body, request, descriptor_pool=CATALOGUE.pool)
+    (binding,) = bindings(method)
+    path = re.escape(f"localhost:8080{binding.path}").replace(r"\{key_id\}", r"\$KEY")
+    verb = {"post": " -X POST", "get": ""}[binding.verb]
+    assert [one for one in lines if re.match(rf"curl{verb} -H .*{path}[ ?]", one)]
 
 
 def commands_of(section: str) -> Iterator[str]:

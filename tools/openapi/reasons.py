@@ -40,7 +40,7 @@ ALWAYS = (
 )
 """What every call can end with."""
 
-_OF_SERVICE: Mapping[str, tuple[str, ...]] = MappingProxyType(
+OF_SERVICE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "WalletService": ("SHARD_UNAVAILABLE", "OVERLOADED"),
         "LedgerService": ("LEDGER_UNAVAILABLE",),
@@ -48,6 +48,8 @@ _OF_SERVICE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "KeyService": ("EDGE_UNAVAILABLE",),
     }
 )
+"""What every call of a service can end with besides."""
+
 _OF_FIELD: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "idempotency_key": ("IDEMPOTENCY_KEY_REUSED", "OUTCOME_UNKNOWN"),
@@ -71,7 +73,7 @@ _SAME = re.compile(r"those of (\w+)(?: and (\w+))?")
 def reasons_of(catalogue: Catalogue, method: MethodDescriptor) -> list[str]:
     """Return the reasons that a call can end with, in the order of the catalogue of errors."""
     service = method.containing_service
-    found = {*ALWAYS, *_OF_SERVICE.get(service.name, ()), *_told(catalogue, method, frozenset())}
+    found = {*ALWAYS, *OF_SERVICE.get(service.name, ()), *_told(catalogue, method, frozenset())}
     for field in method.input_type.fields:
         found.update(_OF_FIELD.get(field.name, ()))
     found.update(_of_commands(catalogue, method))
