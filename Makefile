@@ -15,6 +15,8 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # QUICK=1: a short look, under five minutes.
 QUICK ?=
+# Whose advisories are looked up: pypi, osv, esms.
+AUDIT_SERVICE ?= pypi
 # BINLOG=off, with any target: a suite without binlogs, which may lose what it acknowledged, in a
 # folder of its own. For measuring alone; it has the other one's ports: `make down` that first.
 BINLOG ?= on
@@ -68,6 +70,7 @@ walk: setup ## Walk ten seeds of 10,000 random steps on a suite whose processes 
 lint: setup ## Check style, types, imports and protos
 	@$(VENV)/ruff check --quiet --output-format concise $(CODE)
 	@$(VENV)/ruff format --check --quiet $(CODE)
+	@$(VENV)/bandit --quiet --configfile pyproject.toml --recursive $(CODE)
 	@$(VENV)/mypy --no-error-summary
 	@$(VENV)/lint-imports --no-logo >.tools/lint-imports.log || { cat .tools/lint-imports.log; exit 1; }
 	@$(VENV)/buf lint
@@ -105,6 +108,10 @@ lock: setup ## Resolve requirements.lock anew from pyproject.toml
 .PHONY: release-protos
 release-protos: setup ## Note the present protos as released: `make lint` holds later ones to them
 	@$(VENV)/buf build protos -o protos/released.binpb
+
+.PHONY: audit
+audit: setup ## Look up the advisories on each package of the lock (asks pypi.org, or AUDIT_SERVICE=osv)
+	@$(PYTHON) tools/audit.py --service $(AUDIT_SERVICE)
 
 .PHONY: tools
 tools: setup ## Install ghz and grpcurl into .tools/bin
