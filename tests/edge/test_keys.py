@@ -1,6 +1,7 @@
 """API keys: made, listed, rotated, revoked by admins; and a log of it that nothing takes back."""
 
 import asyncio
+import hmac
 import json
 import time
 from collections.abc import Sequence
@@ -159,7 +160,7 @@ async def test_reading_from_before_a_change_is_not_kept(edge: Edge) -> None:
 
 
 async def test_guessing_fills_no_memory(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ids that nobody has are remembered in a bounded number, and push out no key in use."""
+    """Ids that nobody has are kept in a bounded number, and push out no key in use (T35)."""
     monkeypatch.setattr(keyring, "MAX_UNKNOWN", 10)
     made = await edge.create()
     assert await edge.status(Request().bearing(made.credential)) == 200
@@ -168,6 +169,49 @@ async def test_guessing_fills_no_memory(edge: Edge, monkeypatch: pytest.MonkeyPa
         assert await edge.status(Request().bearing(guess)) == 401
     ring = edge.app.authorization._gate._keyring
     assert (len(ring._unknown), len(ring._known)) == (10, 1)
+
+
+async def test_a_flood_of_guesses_waits_for_itself_alone(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So many ids are looked up at once, and no more; keys in use pass meanwhile (T35)."""
+    monkeypatch.setattr(keyring, "MAX_LOOKUPS", 3)
+    made = await edge.create()
+    call = Request().bearing(made.credential)
+    assert await edge.status(call) == 200
+    guesses = [f"gk_{new_id(0).hex()}_{'0' * 64}" for _ in range(30)]
+    asked = [edge.status(Request().bearing(guess)) for guess in guesses]
+    *refused_, passed = await asyncio.gather(*asked, edge.status(call))
+    assert passed == 200
+    assert set(refused_) == {401, 503}
+
+
+@pytest.mark.parametrize("who", ["right", "unknown", "wrong", "revoked", "of another kind"])
+async def test_a_guess_costs_what_a_right_key_costs(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """The secret is hashed, and compared in constant time, whether there is such a key (T35)."""
+    made, ended = await edge.create(), await edge.create()
+    await edge.keys.RevokeKey(pb.RevokeKeyRequest(key_id=ended.key.key_id))
+    prefix, key_id, secret = made.credential.split("_")
+    signing_id, signing_secret = (await edge.signing_key()).split("_")[1:]
+    credential = {
+        "right": made.credential,
+        "unknown": f"{prefix}_{new_id(0).hex()}_{secret}",
+        "wrong": f"{prefix}_{key_id}_{'0' * 64}",
+        "revoked": ended.credential,
+        "of another kind": f"{prefix}_{signing_id}_{signing_secret}",
+    }[who]
+    compared: list[tuple[int, int]] = []
+    in_constant_time = hmac.compare_digest
+
+    def compare(one: bytes, two: bytes) -> bool:
+        compared.append((len(one), len(two)))
+        return in_constant_time(one, two)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    assert await edge.status(Request().bearing(credential)) == (200 if who == "right" else 401)
+    assert compared == [(32, 32)]
 
 
 async def test_keys_are_listed_in_pages(edge: Edge) -> None:

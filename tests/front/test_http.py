@@ -177,7 +177,7 @@ async def test_the_log_has_what_is_needed_and_no_secret(door: Door, suite: Stack
 
 
 async def test_a_request_id_is_kept_where_it_is_well_formed(door: Door) -> None:
-    """Another is replaced: it would be written to logs as it is."""
+    """Another is replaced: it would be written to logs as it is (T36)."""
     kept = await door.send("GET", "/v1/assets", headers={"x-request-id": "a.B-1:c_"})
     assert kept.headers["x-request-id"] == "a.B-1:c_"
     for bad in ('a"b', "a b", "x" * 65, ""):
@@ -188,13 +188,16 @@ async def test_a_request_id_is_kept_where_it_is_well_formed(door: Door) -> None:
 async def test_an_address_is_believed_of_known_proxies_alone(
     door: Door, suite: Stack, tmp_path: Path
 ) -> None:
-    """X-Forwarded-For is what a client says of itself, until a proxy in front is told of."""
+    """X-Forwarded-For is what a client says of itself, but for what a known proxy added (T36)."""
     claimed = {"x-forwarded-for": "203.0.113.7"}
     await door.send("GET", "/v1/assets", headers={**claimed, "x-request-id": "hops-0"})
     assert (await logged(suite.log(ENVOY), "hops-0"))["client"] == "127.0.0.1"
     async with envoy(suite, tmp_path, trusted_hops=1) as url, opened(suite, url) as other:
         await other.send("GET", "/v1/assets", headers={**claimed, "x-request-id": "hops-1"})
-    assert (await logged(tmp_path / "envoy.log", "hops-1"))["client"] == "203.0.113.7"
+        claimed = {"x-forwarded-for": "198.51.100.1, 203.0.113.7"}
+        await other.send("GET", "/v1/assets", headers={**claimed, "x-request-id": "hops-2"})
+    for name in ("hops-1", "hops-2"):
+        assert (await logged(tmp_path / "envoy.log", name))["client"] == "203.0.113.7"
 
 
 async def test_browsers_may_call_from_the_origins_that_were_said(
