@@ -10,6 +10,7 @@ import grpc.aio
 import pytest
 from typer.testing import CliRunner, Result
 
+from guilder.cli.access import Access
 from guilder.cli.app import app
 from guilder.cli.session import Session
 from guilder.client import (
@@ -113,7 +114,7 @@ async def test_what_is_no_token_is_refused_unseen(token: str) -> None:
 
 def test_a_session_does_not_show_its_token() -> None:
     """Not in a traceback's locals, not in a log."""
-    assert "secret" not in repr(Session(Addresses(), 1.0, "secret"))
+    assert "secret" not in repr(Session(Addresses(), 1.0, Access("secret", "secret")))
 
 
 def cli(*arguments: str, **environment: str) -> Result:

@@ -1,4 +1,4 @@
-"""Put a token on every call of a channel: as metadata, so that it works without TLS as well."""
+"""Put a credential on every call of a channel: as metadata, so that it works without TLS."""
 
 import re
 from collections.abc import Callable
@@ -29,15 +29,23 @@ def pair_of(token: str) -> tuple[str, str]:
 
 def bearing(channel: grpc.aio.Channel, token: Token) -> grpc.aio.Channel:
     """Return a channel whose calls carry a token; closing it closes the channel."""
-    return _Bearing(channel, token)
+    return carrying(channel, lambda: pair_of(token()))
 
 
-class _Bearing(grpc.aio.Channel):
+def carrying(channel: grpc.aio.Channel, pair: Callable[[], tuple[str, str]]) -> grpc.aio.Channel:
+    """Return a channel whose calls carry one pair of metadata more, asked for at each call.
+
+    Closing it closes the channel.
+    """
+    return _Carrying(channel, pair)
+
+
+class _Carrying(grpc.aio.Channel):
     """All goes to the channel; what it starts gets one more pair of metadata."""
 
-    def __init__(self, channel: grpc.aio.Channel, token: Token) -> None:
+    def __init__(self, channel: grpc.aio.Channel, pair: Callable[[], tuple[str, str]]) -> None:
         self._channel = channel
-        self._token = token
+        self._pair = pair
 
     def unary_unary(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # gRPC's own types
         return self._carry(self._channel.unary_unary(*args, **kwargs))
@@ -76,7 +84,7 @@ class _Bearing(grpc.aio.Channel):
 
     def _carry(self, start: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, metadata: Any = None, **kwargs: Any) -> Any:  # noqa: ANN401
-            given = (*(metadata or ()), pair_of(self._token()))
+            given = (*(metadata or ()), self._pair())
             return start(*args, metadata=given, **kwargs)
 
         return call

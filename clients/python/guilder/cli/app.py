@@ -1,4 +1,4 @@
-"""Put the command groups together, and read what all of them share: addresses and deadline."""
+"""Put the command groups together, and read what all of them share: addresses, deadline, access."""
 
 from typing import Annotated
 
@@ -23,9 +23,19 @@ from guilder.cli import (
     verify,
     wallet,
 )
+from guilder.cli.access import (
+    ApiKeyOption,
+    CaOption,
+    CertOption,
+    KeyOption,
+    TlsOption,
+    TokenFileOption,
+    TokenOption,
+    access_of,
+    tls_of,
+)
 from guilder.cli.session import EXIT_CODES, Session
 from guilder.client import Addresses
-from walletkit.rpc.bearer import pair_of
 
 _DEFAULTS = Addresses()
 
@@ -57,18 +67,8 @@ app.add_typer(reconcile.app)
 app.command(epilog=EXIT_CODES)(demo.demo)
 
 
-def _check_token(token: str | None) -> str | None:
-    """Refuse what can't be sent, without showing it; an empty one is none."""
-    try:
-        if token:
-            pair_of(token)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    return token or None
-
-
 @app.callback()
-def configure(
+def configure(  # noqa: PLR0913, PLR0917  # these are the options that all commands share
     ctx: typer.Context,
     wallet_address: Annotated[
         str, typer.Option(envvar="GUILDER_WALLET_ADDRESS", help="host:port of the wallet service.")
@@ -91,17 +91,23 @@ def configure(
             help="Deadline of each call in seconds; a call that is safe to repeat is tried again.",
         ),
     ] = 10.0,
-    token: Annotated[
-        str | None,
+    address: Annotated[
+        str,
         typer.Option(
-            envvar="GUILDER_TOKEN",
-            show_envvar=True,
-            callback=_check_token,
-            help="What proves who you are; better given by the variable, which no list of"
-            " processes shows. For the local suite: `guilder auth token`.",
+            envvar="GUILDER_ADDRESS",
+            help="host:port of Envoy, in place of the services' own: for what is public.",
         ),
-    ] = None,
+    ] = "",
+    token: TokenOption = None,
+    token_file: TokenFileOption = None,
+    api_key: ApiKeyOption = None,
+    tls: TlsOption = False,  # noqa: FBT002  # a flag
+    tls_ca: CaOption = None,
+    tls_cert: CertOption = None,
+    tls_key: KeyOption = None,
 ) -> None:
     """Move money, look at it, and prove the books."""
     addresses = Addresses(wallet_address, ledger_address, notify_address, edge_address)
-    ctx.obj = Session(addresses, timeout, token)
+    encryption = tls_of(wanted=tls, ca=tls_ca, cert=tls_cert, key=tls_key)
+    access = access_of(token, token_file, api_key, encryption)
+    ctx.obj = Session(Addresses.behind(address) if address else addresses, timeout, access)

@@ -130,7 +130,7 @@ def _hints(error: GuilderError, key: str | None, addresses: Addresses) -> list[s
         if key:
             hints.append(f"It may have been done. Run the same command again with --key {key}")
     if isinstance(error, UnauthenticatedError):
-        hints.append("Give a token by GUILDER_TOKEN or --token.")
+        hints.append("Give a token by GUILDER_TOKEN or --token-file; or GUILDER_API_KEY to Envoy.")
         hints.append("For the local suite: export GUILDER_TOKEN=$(guilder auth token --role …)")
     return hints
 

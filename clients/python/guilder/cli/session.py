@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 
 import typer
 
+from guilder.cli.access import NO_ACCESS, Access
 from guilder.cli.render import show_error
 from guilder.client import (
     Addresses,
@@ -40,12 +41,19 @@ class Session:
 
     addresses: Addresses
     timeout_seconds: float
-    token: str | None = field(default=None, repr=False)
+    access: Access = NO_ACCESS
 
     def open(self, max_attempts: int, proof_timeout_seconds: float) -> Guilder:
         """Return a client of the suite; inside a running loop only."""
         policy = CallPolicy(timeout_seconds=self.timeout_seconds, max_attempts=max_attempts)
-        return Guilder(self.addresses, policy, proof_timeout_seconds, self.token)
+        return Guilder(
+            self.addresses,
+            policy,
+            proof_timeout_seconds,
+            self.access.token,
+            api_key=self.access.api_key,
+            tls=self.access.tls,
+        )
 
 
 Work = Callable[[Guilder], Awaitable[ExitCode | None]]

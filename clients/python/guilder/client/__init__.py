@@ -15,6 +15,10 @@ is tried again: what meets ``UnavailableError`` may be sent again with the same 
 the tree of exceptions.
 """
 
+from guilder.client.access import (
+    Tls,
+    Token,
+)
 from guilder.client.amounts import (
     Amount,
     parse_amount,
@@ -180,6 +184,8 @@ __all__ = [
     "ShardNotFoundError",
     "SubscriptionLimitError",
     "SubscriptionNotFoundError",
+    "Tls",
+    "Token",
     "TransactionNotFoundError",
     "TransactionProcessingError",
     "TransactionReturnedError",

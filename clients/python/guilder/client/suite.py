@@ -6,13 +6,14 @@ keepalive, and takes all addresses of a name in turn.
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 import grpc.aio
 
+from guilder.client.access import Pair, Tls, Token, pair_from
 from guilder.client.accounts import AccountClient
 from guilder.client.assets import AssetClient
 from guilder.client.audit import AuditClient
@@ -30,7 +31,7 @@ from guilder.client.ledger import LedgerClient
 from guilder.client.limits import LimitClient
 from guilder.client.notify import NotifyClient
 from guilder.client.wallet import WalletClient
-from walletkit.rpc.bearer import bearing, pair_of
+from walletkit.rpc.bearer import carrying
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 """Of one message, in either direction: a page or batch of 1,000 stays far below."""
@@ -64,11 +65,16 @@ class Addresses:
     notify: str = "localhost:50053"
     edge: str = "localhost:50054"
 
+    @classmethod
+    def behind(cls, front: str) -> Self:
+        """Return the addresses of services that Envoy is in front of: all are its own.
+
+        It passes on what is public alone: neither health, nor what the proofs ask of shards.
+        """
+        return cls(front, front, front, front)
+
 
 DEFAULT_ADDRESSES = Addresses()
-
-Token = str | Callable[[], str]
-"""A token, or what gives the token of now: called for each call, so it keeps one and renews it."""
 
 
 class Guilder:
@@ -77,9 +83,10 @@ class Guilder:
     ``wallet``, ``holds``, ``limits``, ``accounts`` and ``assets`` call the wallet service,
     ``audit`` its internal one; ``ledger`` and ``notify`` call theirs, ``keys`` edge. Channels are
     opened lazily, at the first call. To be made, used and closed inside one running event loop; not
-    to be carried over a fork. With a ``token`` every call carries it as ``authorization: Bearer``,
-    in the clear: give one only over a network that may see it. ``guilder.client.sync`` has the same
-    for code without a loop.
+    to be carried over a fork. With a ``token`` every call carries it as ``authorization: Bearer``;
+    an ``api_key`` in its place goes to Envoy, which alone understands it. Both are in the clear
+    without ``tls``: then give them only over a network that may see them. ``guilder.client.sync``
+    has the same for code without a loop.
     """
 
     def __init__(
@@ -88,11 +95,20 @@ class Guilder:
         policy: CallPolicy = DEFAULT_POLICY,
         proof_timeout_seconds: float = PROOF_TIMEOUT_SECONDS,
         token: Token | None = None,
+        *,
+        api_key: str | None = None,
+        tls: Tls | None = None,
     ) -> None:
-        """Make the channels; nothing is sent yet."""
+        """Make the channels; nothing is sent yet.
+
+        Raise ``ValueError`` for credentials that can't be sent, ``OSError`` for a file of ``tls``
+        that can't be read.
+        """
+        pair = pair_from(token, api_key)
+        encryption = None if tls is None else tls.credentials()
         self.addresses = addresses
         targets = (addresses.wallet, addresses.ledger, addresses.notify, addresses.edge)
-        self._channels = [_channel(target, token) for target in targets]
+        self._channels = [_channel(target, encryption, pair) for target in targets]
         wallet, ledger, notify, edge = self._channels
         self._health = Health({"wallet": wallet, "ledger": ledger, "notify": notify})
         self.wallet = WalletClient(wallet, policy)
@@ -143,12 +159,11 @@ class Guilder:
         await self.close()
 
 
-def _channel(target: str, token: Token | None) -> grpc.aio.Channel:
-    channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
-    if token is None:
-        return channel
-    if callable(token):
-        return bearing(channel, token)
-    fixed = token
-    pair_of(fixed)
-    return bearing(channel, lambda: fixed)
+def _channel(
+    target: str, encryption: grpc.ChannelCredentials | None, pair: Pair | None
+) -> grpc.aio.Channel:
+    if encryption is None:
+        channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+    else:
+        channel = grpc.aio.secure_channel(target, encryption, options=_OPTIONS)
+    return channel if pair is None else carrying(channel, pair)

@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import Self
 
 from guilder.client import suite
+from guilder.client.access import Tls, Token
 from guilder.client.accounts import AccountClient
 from guilder.client.assets import AssetClient
 from guilder.client.audit import AuditClient
@@ -35,7 +36,7 @@ from guilder.client.ledger import LedgerClient
 from guilder.client.limits import LimitClient
 from guilder.client.notify import NotifyClient
 from guilder.client.streams import Answer
-from guilder.client.suite import DEFAULT_ADDRESSES, Addresses, Token
+from guilder.client.suite import DEFAULT_ADDRESSES, Addresses
 from guilder.client.threads import EventLoopThread, blocking, iterating, pulled
 from guilder.client.wallet import WalletClient
 from guilder.wallet.v1.wallet_service_pb2 import TransferRequest
@@ -200,11 +201,16 @@ class Guilder:
         policy: CallPolicy = DEFAULT_POLICY,
         proof_timeout_seconds: float = PROOF_TIMEOUT_SECONDS,
         token: Token | None = None,
+        *,
+        api_key: str | None = None,
+        tls: Tls | None = None,
     ) -> None:
         """Start the thread and make the channels in it; nothing is sent yet."""
 
         async def make() -> suite.Guilder:
-            return suite.Guilder(addresses, policy, proof_timeout_seconds, token)
+            return suite.Guilder(
+                addresses, policy, proof_timeout_seconds, token, api_key=api_key, tls=tls
+            )
 
         self.addresses = addresses
         self._thread = EventLoopThread()
