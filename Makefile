@@ -121,6 +121,10 @@ tools: setup ## Install ghz and grpcurl into .tools/bin
 bench: up tools ## Measure every scenario against the running suite, and prove the books
 	@$(PYTHON) -m bench run $(if $(QUICK),--quick) $(BENCH_ARGS)
 
+.PHONY: bench-rest
+bench-rest: up tools ## Measure what Envoy and REST cost a transfer
+	@$(PYTHON) -m bench rest $(if $(QUICK),--quick) $(BENCH_ARGS)
+
 .PHONY: bench-curve
 bench-curve: up tools ## Plot latency against offered load, to the knee
 	@$(PYTHON) -m bench curve $(BENCH_ARGS)

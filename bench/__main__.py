@@ -8,6 +8,7 @@ from collections.abc import Sequence
 COMMANDS = {
     "run": "every scenario, the floors beside it, and the proof of the books",
     "report": "the tables of a file of results",
+    "rest": "the same transfers straight to the wallet, through Envoy, and as JSON",
     "curve": "latency against offered load, to the knee",
     "soak": "minutes of a steady load",
     "compare": "two commits side by side",

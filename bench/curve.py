@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench import machine, packed, report, suite, unary, usage, wallets
+from bench.child import ClientError
 from bench.ghz import GhzError
 from bench.model import Results, Run, to_json
 from bench.plot import latency_svg
@@ -23,7 +24,7 @@ from walletkit.stack import Stack, StackError, StackSettings
 SECONDS = 4.0
 SHARES = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0, 1.15)
 """Of what the closed loop made: the knee lies before 1, behind it calls only queue."""
-FAILURES = (GhzError, StackError, usage.LagError, unary.TooFastError, packed.ClientError)
+FAILURES = (GhzError, StackError, usage.LagError, unary.TooFastError, ClientError)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -16,8 +16,10 @@ from typing import Any, Self
 
 from bench.load import Load
 from bench.machine import cpu_seconds
+from walletkit.rpc.bearer import AUTHORIZATION
 
 GHZ = Path(__file__).resolve().parents[1] / ".tools/bin/ghz"
+PROTOSET = Path(__file__).resolve().parents[1] / "gen/guilder.binpb"
 DEADLINE_MARGIN_S = 120.0
 """How much longer than its calls ghz may take: it reads them before, and reports afterwards."""
 _SAMPLE_S = 0.02
@@ -44,8 +46,12 @@ class Ghz:
         seconds: float,
         connections: int = 1,
         offered: float | None = None,
+        token: str | None = None,
     ) -> None:
-        """Start it. With `offered` so many calls begin a second, whether others end or not."""
+        """Start it. With `offered` so many calls begin a second, whether others end or not.
+
+        What has a token is asked for no protos: Envoy passes no reflection on.
+        """
         self.seconds = seconds
         self._cpu: list[tuple[float, float]] = []
         self._out = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115  # see __exit__
@@ -55,6 +61,9 @@ class Ghz:
         command += [f"--connections={min(connections, concurrency)}"]
         if offered is not None:
             command += ["--async", f"--rps={round(offered)}"]
+        if token is not None:
+            command += [f"--protoset={PROTOSET}", "--disable-template-functions"]
+            command.append(f"--metadata={json.dumps({AUTHORIZATION: f'Bearer {token}'})}")
         self._process = subprocess.Popen([*command, address], stdout=self._out, stderr=self._out)
 
     def __enter__(self) -> Self:

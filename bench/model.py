@@ -30,7 +30,7 @@ class Run:
     """Failed calls by gRPC code."""
     cpu_us: dict[str, float]
     """CPU microseconds a movement, by component: wallet, shards, books, relay, ledger, notify,
-    redis, load."""
+    envoy, edge, redis, load."""
     batch_size: float | None
     """Commands a commit of a shard."""
     stored_bytes: float | None

@@ -9,20 +9,19 @@ import argparse
 import asyncio
 import gc
 import json
-import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import grpc.aio
 import uvloop
 
+from bench.child import Child, await_the_word, tell
 from bench.load import Load
 from bench.messages import Messages, batch_id, is_stream, read_reply
 from bench.model import Run
@@ -32,8 +31,6 @@ from walletkit.stack import Stack
 
 CALL_TIMEOUT_S = 20.0
 CONNECT_TIMEOUT_S = 10.0
-DEADLINE_MARGIN_S = 180.0
-"""How much longer than its calls the client may take: it prepares before and reads afterwards."""
 MESSAGES_AHEAD = 4
 """Messages that a stream sends before it waits for an answer: what streams are for."""
 KEPT_BYTES = 512 * 2**20
@@ -44,8 +41,6 @@ MAX_UNDER_WAY = 1_000
 """Messages without an answer; beyond it an open loop sends late, and counts that as latency."""
 AnyCall = Any
 """What sends and receives bytes: the stubs of grpc only know messages."""
-READY, GO = "ready\n", "go\n"
-"""What both processes say to each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,59 +55,13 @@ class Order:
     """Messages a second in an open loop; None: each waits for an answer."""
 
 
-class Client:
-    """The process that sends, from its start to its figures. Use it as a context."""
-
-    def __init__(self, address: str, shards: int, order: Order) -> None:
-        """Start it."""
-        command = [sys.executable, "-m", "bench.packed", address, order.scenario.name]
-        command += [f"--shards={shards}", f"--concurrency={order.concurrency}"]
-        command += [f"--seconds={order.seconds}"]
-        if order.offered is not None:
-            command += [f"--offered={order.offered}"]
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        # A client that hangs would be waited for without an end.
-        self._guard = threading.Timer(order.seconds + DEADLINE_MARGIN_S, self._process.kill)
-        self._guard.start()
-
-    def __enter__(self) -> Self:
-        """Return itself; leaving the block ends the process, whatever happened in it."""
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        """End the process."""
-        self._guard.cancel()
-        self._process.kill()
-        self._process.communicate()
-
-    def prepare(self, wallets: Sequence[str]) -> None:
-        """Let it make its messages and connect. Raise `ClientError` when it can't."""
-        self._tell(json.dumps(list(wallets)) + "\n")
-        if (line := self._line()) != READY:
-            raise ClientError(f"the client said {line!r}, not {READY!r}")
-
-    def send(self) -> Load:
-        """Let it send, and return what it measured."""
-        self._tell(GO)
-        return Load(**json.loads(self._line()))
-
-    def _tell(self, line: str) -> None:
-        assert self._process.stdin is not None, "it was asked for"
-        with suppress(BrokenPipeError):  # the missing answer tells
-            self._process.stdin.write(line)
-            self._process.stdin.flush()
-
-    def _line(self) -> str:
-        assert self._process.stdout is not None, "it was asked for"
-        if not (line := self._process.stdout.readline()):
-            raise ClientError("the client has ended; see its last words above")
-        return line
-
-
-class ClientError(Exception):
-    """The client could not do its part."""
+def client(address: str, shards: int, order: Order) -> Child:
+    """Start the process that sends; it is to be told the wallets."""
+    arguments = [address, order.scenario.name, f"--shards={shards}"]
+    arguments += [f"--concurrency={order.concurrency}", f"--seconds={order.seconds}"]
+    if order.offered is not None:
+        arguments.append(f"--offered={order.offered}")
+    return Child("bench.packed", arguments, order.seconds)
 
 
 def measure(
@@ -131,14 +80,14 @@ def measure(
     """
     order = Order(scenario, concurrency, seconds, offered)
     shards = len(stack.settings.shard_ports)
-    with Client(stack.address("wallet"), shards, order) as client:
-        client.prepare(wallets)
+    with client(stack.address("wallet"), shards, order) as child:
+        child.prepare(list(wallets))
         return measured(
             stack,
             scenario.name,
             concurrency,
             round_,
-            client.send,
+            child.send,
             commands=scenario.commands,
             offered=offered,
         )
@@ -188,10 +137,7 @@ async def send(address: str, order: Order, messages: Messages) -> Load:
     async with grpc.aio.insecure_channel(address, options=options) as channel:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             await channel.channel_ready()
-        sys.stdout.write(READY)
-        sys.stdout.flush()
-        if sys.stdin.readline() != GO:
-            raise SystemExit("nobody wants the figures any more")
+        await_the_word()
         started, cpu_started = time.perf_counter(), time.process_time()
         sending = _on_streams if is_stream(order.scenario) else _by_calls
         await sending(channel, order, messages, tally)
@@ -330,7 +276,7 @@ def main() -> int:
     gc.disable()  # for some seconds: what was made ahead is large, and nothing here leaves cycles
     order = Order(scenario, options.concurrency, options.seconds, options.offered)
     load = uvloop.run(send(options.address, order, messages))
-    sys.stdout.write(json.dumps(asdict(load)) + "\n")
+    tell(load)
     return 0
 
 

@@ -15,7 +15,10 @@ from bench.scenarios import SCENARIOS
 
 ECHO = "floor: echo"
 RAW = "floor: raw SQL n="
-COMPONENTS = ("wallet", "shards", "relay", "ledger", "books", "notify", "edge", "redis", "load")
+COMPONENTS = (
+    *("wallet", "shards", "relay", "ledger", "books", "notify", "envoy", "edge", "redis"),
+    "load",
+)
 MAIN_CONCURRENCY = 128
 NOTHING = ""
 
@@ -128,7 +131,7 @@ def _rates(results: Results) -> str:
                 str(sum(sum(r.errors.values()) for r in same)),
             ]
         )
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _concurrencies(results: Results) -> str:
@@ -141,7 +144,7 @@ def _concurrencies(results: Results) -> str:
             f"c={r.concurrency}: {_number(r.rate)} ({r.p50_ms:.1f} / {r.p99_ms:.1f})" for r in at
         ]
         rows.append([scenario, "; ".join(cells)])
-    return _table(["scenario", "best/s (p50 / p99 ms) by concurrency"], rows)
+    return table(["scenario", "best/s (p50 / p99 ms) by concurrency"], rows)
 
 
 def _costs(results: Results) -> str:
@@ -152,7 +155,7 @@ def _costs(results: Results) -> str:
         used = [run.cpu_us.get(name, 0.0) for name in COMPONENTS]
         cells = [_number(one) if one else NOTHING for one in used]
         rows.append([run.scenario, *cells, _number(sum(used))])
-    return _table(heads, rows)
+    return table(heads, rows)
 
 
 def _floors(results: Results) -> str:
@@ -167,7 +170,7 @@ def _floors(results: Results) -> str:
         ]
         for _, run in sorted(best_runs(results.floors).items())
     ]
-    return _table(["floor", "c or shards", "best/s", "p50", "p99 ms"], rows)
+    return table(["floor", "c or shards", "best/s", "p50", "p99 ms"], rows)
 
 
 def _proof(results: Results) -> str:
@@ -211,7 +214,8 @@ def _number(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table of markdown."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 from asyncmy.errors import MySQLError
 
 from bench import machine, packed, report, suite, unary, usage, wallets
+from bench.child import ClientError
 from bench.floors import echo, sql
 from bench.ghz import GhzError
 from bench.model import Results, Run, to_json
@@ -31,7 +32,7 @@ QUICK_SIZES = (30, 100, 1_000)
 SQL_SECONDS = 2.0
 """Raw SQL has no queue that has to fill first."""
 FAILURES = (
-    *(GhzError, packed.ClientError, unary.TooFastError, usage.LagError),
+    *(GhzError, ClientError, unary.TooFastError, usage.LagError),
     *(GuilderError, StackError, MySQLError, OSError),
 )
 """What ends a run, but neither the others nor the proof of the books."""

@@ -122,7 +122,7 @@ def cpu_seconds(stack: Stack) -> dict[str, float]:
     """Return the CPU time that the suite has used, by component; workers count to their service."""
     pids = {
         name: identity.pid
-        for name in [*stack.databases, *stack.services]
+        for name in [*stack.databases, *stack.services, *stack.front]
         if (identity := stack.identity(name)) is not None
     }
     used: dict[str, float] = {}

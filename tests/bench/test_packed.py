@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from bench import packed
+from bench.child import ClientError
 from bench.messages import REPLAYED, Messages, batch_id, read_reply
 from bench.scenarios import SCENARIOS, shard_of
 from guilder.wallet.v1 import wallet_service_pb2 as pb
@@ -97,8 +98,8 @@ def test_a_client_without_a_server_says_so(suite: Stack, accounts: Sequence[str]
     """Where nobody listens, the run fails; it does not hang."""
     packed_order = packed.Order(BATCH, 1, 0.2, None)
     with (
-        packed.Client("127.0.0.1:1", SHARDS, packed_order) as client,
-        pytest.raises(packed.ClientError),
+        packed.client("127.0.0.1:1", SHARDS, packed_order) as client,
+        pytest.raises(ClientError),
     ):
         client.prepare(accounts)
 

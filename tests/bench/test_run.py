@@ -18,7 +18,7 @@ from walletkit.ids import parse_id
 from walletkit.stack import Stack
 
 SERVICES = {"wallet", "relay", "ledger", "notify", "edge"}
-COMPONENTS = SERVICES | {"shards", "books", "redis", "load"}
+COMPONENTS = SERVICES | {"envoy", "shards", "books", "redis", "load"}
 
 
 def scope(*names: str) -> Scope:
