@@ -98,6 +98,11 @@ class Verifier:
             raise expired()
         return await self._judge(token, digest)
 
+    def remaining_s(self, credential: str) -> float:
+        """Return for how long the token of a credential that ``verify`` has believed is good."""
+        _, claims = _read(credential[len(_SCHEME) :].encode())
+        return expiry_s(claims) - self._clock()
+
     async def _judge(self, token: bytes, digest: bytes) -> Principal:
         """Do all the work: read, find the key, prove the signature, judge the claims."""
         header, claims = _read(token)

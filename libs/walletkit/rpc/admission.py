@@ -39,6 +39,12 @@ class Admission:
             raise invalid("no issuer is trusted here")
         return await self.verifier.verify(credential)
 
+    def remaining_s(self, credential: str | bytes) -> float:
+        """Return for how long a token that ``verify`` has believed is still good."""
+        assert self.verifier is not None, "it has believed a token"
+        assert isinstance(credential, str), "it has believed a token"
+        return self.verifier.remaining_s(credential)
+
     def peer(self, proved: Mapping[str, Iterable[bytes]]) -> Principal:
         """Return the principal of a certificate. Raise CREDENTIALS_MISSING when it has none."""
         names = (name.decode(errors="replace") for name in proved.get(_SUBJECT_NAMES, ()))

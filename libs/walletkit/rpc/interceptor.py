@@ -10,6 +10,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from typing import Any, NamedTuple, NoReturn, TypeAlias, cast
 
@@ -17,7 +18,7 @@ import grpc
 import grpc.aio
 import structlog
 
-from walletkit.auth.refusals import missing
+from walletkit.auth.refusals import expired, missing
 from walletkit.errors import ServiceError
 from walletkit.principal import Role, become
 from walletkit.rpc.admission import TRUSTING, Admission
@@ -110,10 +111,14 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         except ServiceError as error:
             return _refusal(error, method)
         become(principal)
-        if entry.handler.stream_stream is None or Role.INTERNAL in entry.roles:
+        if Role.INTERNAL in principal.roles:
             # Streams between our own services go on while their tokens are renewed.
             return entry.handler
-        return _held_to(entry.handler, partial(self._admission.verify, credential))
+        if entry.handler.stream_stream is not None:
+            return _held_to(entry.handler, partial(self._admission.verify, credential))
+        if entry.handler.unary_stream is not None:
+            return _ended_with(entry.handler, method, self._admission, credential)
+        return entry.handler
 
     def _enter(self, ways: Ways, handler: Method, method: str) -> Method:
         """Make a method's two ways, and return the one without credentials."""
@@ -199,6 +204,37 @@ def _held_to(handler: Method, verify: Callable[[], Awaitable[object]]) -> Method
             yield response
 
     return _rebuild(handler, stream_stream=answer)
+
+
+def _ended_with(
+    handler: Method, method: str, admission: Admission, credential: str | bytes
+) -> Method:
+    """End a server's stream when the credential that began it does, also while it is silent."""
+    call = cast("Handler", handler.unary_stream)
+
+    async def responses(request: object, context: Context) -> AsyncIterator[object]:
+        until = asyncio.get_running_loop().time() + admission.remaining_s(credential)
+        async with aclosing(call(request, context)) as answers:
+            while True:
+                try:
+                    # Around the waiting alone: what is being sent is never cut off.
+                    async with asyncio.timeout_at(until):
+                        response = await anext(answers)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    raise expired() from None
+                await admission.verify(credential)
+                yield response
+
+    async def answer(request: object, context: Context) -> AsyncIterator[object]:
+        try:
+            async for response in responses(request, context):
+                yield response
+        except ServiceError as error:
+            await _abort(context, error, method)
+
+    return _rebuild(handler, unary_stream=answer)
 
 
 def _unary(call: Handler, method: str, admit: Admit) -> Handler:

@@ -17,7 +17,12 @@ from guilder.client.calls import (
     read,
     read_stream,
 )
-from guilder.client.errors import DeadlineExceededError, NotFoundError, UnavailableError
+from guilder.client.errors import (
+    CredentialsExpiredError,
+    DeadlineExceededError,
+    NotFoundError,
+    UnavailableError,
+)
 from guilder.client.options import ChangeOptions, key_of
 from guilder.client.pages import page_size, walk
 from guilder.client.times import to_timestamp
@@ -149,15 +154,17 @@ class NotifyClient:
         """Yield events as they happen, for ever; after a break go on right behind the last one.
 
         ``cursor`` of an earlier event goes on behind it, ``0`` begins with all that is kept.
-        Heartbeats are not yielded. Raise ``CursorExpiredError``.
+        Heartbeats are not yielded. A watch ends with its token, and goes on with the token of
+        then. Raise ``CredentialsExpiredError`` where that is over, too, or ``CursorExpiredError``.
         """
         request = WatchRequest(event_types=event_types, wallet_ids=wallet_ids, cursor=cursor)
-        failures = 0
+        failures, begun = 0, False
         while True:
             try:
+                begun = False
                 async with aclosing(self._watch_once(request, idle_seconds)) as responses:
                     async for response in responses:
-                        failures = 0
+                        failures, begun = 0, True
                         request.cursor = response.cursor or request.cursor
                         if response.HasField("event"):
                             yield response
@@ -166,6 +173,10 @@ class NotifyClient:
                 if failures >= self._policy.max_attempts:
                     raise
                 await asyncio.sleep(self._policy.wait_seconds(failures))
+            except CredentialsExpiredError:
+                # Of one that was good when the watch began, there may be a newer one by now.
+                if not begun:
+                    raise
 
     async def _watch_once(
         self, request: WatchRequest, idle_seconds: float
