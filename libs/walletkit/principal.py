@@ -36,6 +36,17 @@ class Principal(NamedTuple):
     roles: frozenset[Role]
     account_id: str = ""
     """The one account whose wallets it reaches; empty where its roles reach all."""
+    key_id: str = ""
+    """The API key that it calls with; empty for callers of another kind."""
+
+    @property
+    def actor(self) -> str:
+        """Who acts, for a log: one client may have several keys."""
+        return f"{self.client_id}/{self.key_id}" if self.key_id else self.client_id
+
+
+KEY_PREFIX = "key:"
+"""Begins the client id of whoever calls with an API key: so it is never somebody else's subject."""
 
 
 TRUSTED = Principal("", frozenset(Role))

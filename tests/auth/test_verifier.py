@@ -75,6 +75,16 @@ async def test_a_customer_has_one_account(tmp_path: Path) -> None:
             assert error.reason == "CREDENTIALS_INVALID"
 
 
+async def test_who_acts_is_told_with_the_api_key(tmp_path: Path) -> None:
+    """All keys of a client are one client; the log tells them apart. Others have no such claim."""
+    key_id = "01900000-0000-7000-8000-000000000001"
+    async with verifying(tmp_path) as verifier:
+        found = await verifier.verify(f"Bearer {SIGNER.token(sub='key:web', key_id=key_id)}")
+        assert (found.client_id, found.actor) == ("key:web", f"key:web/{key_id}")
+        other = await verifier.verify(f"Bearer {SIGNER.token(key_id=key_id)}")
+        assert (other.client_id, other.actor) == ("tester", "tester")
+
+
 async def test_internal_follows_from_the_subject_alone(tmp_path: Path) -> None:
     """No token can claim the role; the subjects that the settings name have it, and no other."""
     async with verifying(tmp_path) as verifier:
@@ -110,6 +120,8 @@ BAD_CLAIMS: dict[str, dict[str, Any]] = {
     "empty subject": {"sub": ""},
     "long subject": {"sub": "x" * 129},
     "subject with a line": {"sub": "a\nb"},
+    "subject of an API key without one": {"sub": "key:web"},
+    "API key that is no id": {"sub": "key:web", "key_id": "web"},
     "roles as text": {"roles": "operator"},
     "roles of numbers": {"roles": [1]},
     "too many roles": {"roles": ["operator"] * 33},

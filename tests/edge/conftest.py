@@ -20,6 +20,8 @@ write = { per_second = 100, burst = 200 }
 
 [clients.slow]
 write = { per_second = 0.5, burst = 5 }
+[clients."key:slow"]
+write = { per_second = 0.5, burst = 5 }
 """
 
 

@@ -18,7 +18,7 @@ async def test_credentials_become_tokens(edge: Edge, tmp_path: Path) -> None:
         for call in (request.bearing(made.credential), request.signed(signing)):
             seen = await front.seen(call)
             token = seen["headers"]["authorization"].removeprefix("Bearer ")
-            assert verified(edge.settings, token)["sub"] == "web"
+            assert verified(edge.settings, token)["sub"] == "key:web"
             assert not [name for name in seen["headers"] if name.startswith("x-signature")]
             assert "x-api-key" not in seen["headers"]
             assert seen["body"] == ODD.hex()

@@ -45,13 +45,28 @@ async def test_key_becomes_a_token_of_its_holder(edge: Edge) -> None:
     made = await edge.create(roles=["customer"], account_id="alice")
     answer = await edge.check(Request().bearing(made.credential))
     claims = edge.claims(answer)
-    assert claims["sub"] == "web"
+    assert (claims["sub"], claims["key_id"]) == ("key:web", made.key.key_id)
     assert claims["roles"] == ["customer"]
     assert claims["account_id"] == "alice"
     assert 50 <= claims["exp"] - time.time() <= 60
     assert list(answer.ok_response.headers_to_remove) == ["x-api-key"]
     again = await edge.check(Request().bearing(made.credential))
     assert again == answer
+
+
+async def test_a_client_is_one_caller_with_all_its_keys(edge: Edge) -> None:
+    """Limits and idempotency keys know it by one name, also after a rotation; the log by its key.
+
+    That name is none that an issuer of people's tokens gives, whatever the client is called.
+    """
+    first, second = await edge.create(), await edge.create()
+    rotated = await edge.keys.RotateKey(pb.RotateKeyRequest(key_id=first.key.key_id))
+    signed = Request().signed(await edge.signing_key())
+    requests = (Request().bearing(second.credential), Request().bearing(rotated.credential), signed)
+    claims = [edge.claims(await edge.check(request)) for request in requests]
+    assert {one["sub"] for one in claims} == {"key:web"}
+    assert len({one["key_id"] for one in claims}) == len(requests)
+    assert claims[1]["key_id"] == first.key.key_id
 
 
 async def test_call_without_edges_credentials_passes_as_it_is(edge: Edge) -> None:

@@ -29,7 +29,7 @@ def nonces(edge: Edge) -> dict[str, int]:
 async def test_signed_request_passes(edge: Edge) -> None:
     """It becomes a token of the key's holder, and the signature stays at the edge."""
     answer = await edge.check(Request().signed(await edge.signing_key()))
-    assert edge.claims(answer)["sub"] == "web"
+    assert edge.claims(answer)["sub"] == "key:web"
     assert set(answer.ok_response.headers_to_remove) == set(signature.HEADERS)
 
 

@@ -1,9 +1,12 @@
 """What is no token, through the suite's own Envoy and edge: API keys, signatures, odd headers."""
 
+import asyncio
 import json
 import re
 import secrets
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
@@ -12,6 +15,9 @@ import pytest
 
 from guilder.ledger.v1 import ledger_service_pb2 as ledger
 from guilder.ledger.v1 import ledger_service_pb2_grpc as stubs
+from guilder.notify.v1 import notify_service_pb2 as notify
+from guilder.notify.v1 import notify_service_pb2_grpc as notify_stubs
+from tests.edge.world import reason_of
 from tests.front.calls import account
 from tests.front.door import Door
 
@@ -21,10 +27,10 @@ TIMEOUT_S = 20
 Sign = Callable[..., dict[str, str]]
 
 
-async def made(door: Door, kind: str) -> str:
+async def made(door: Door, kind: str, **more: object) -> str:
     """Make a key of a service, and return its credential."""
     body = {"kind": kind, "clientId": account(), "roles": ["service"], "reason": "a test"}
-    credential: str = (await door.post("/v1/keys", body))["credential"]
+    credential: str = (await door.post("/v1/keys", body | more))["credential"]
     return credential
 
 
@@ -47,6 +53,54 @@ async def test_an_api_key_is_a_credential(door: Door) -> None:
     wrong = await door.send("GET", "/v1/assets", token="", headers={"x-api-key": f"{key}0"})
     assert wrong.status == 401
     assert key[-16:] not in wrong.text
+
+
+async def test_the_audit_log_tells_which_key_acted(door: Door) -> None:
+    """An admin who gives a key another's name acts as that key, and not as the other."""
+    body = {"kind": "KEY_KIND_BEARER", "clientId": "tester", "roles": ["operator"]}
+    key, wallet = await door.post("/v1/keys", body), await door.wallet(account(), 0)
+    frozen = await door.send(
+        "POST",
+        f"/v1/wallets/{wallet}:freeze",
+        token="",
+        json={},
+        headers={"x-api-key": key["credential"], "idempotency-key": secrets.token_hex(8)},
+    )
+    assert frozen.status == 200, frozen.text
+    async with asyncio.timeout(TIMEOUT_S):
+        while True:
+            found = await door.send("GET", "/v1/ledger/audit-events", params={"walletId": wallet})
+            if events := found.json.get("events"):
+                break
+            await asyncio.sleep(0.1)
+    assert [one["actor"] for one in events] == [f"key:tester/{key['key']['keyId']}"]
+
+
+async def test_a_watch_ends_with_its_key_and_goes_on_from_its_cursor(door: Door) -> None:
+    """A silent one too; what happens between the two watches is not lost."""
+    wallet = await door.wallet(account(), 0)
+    ends = time.time() + 3
+    moment = f"{datetime.fromtimestamp(ends, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    keys = [await made(door, "KEY_KIND_BEARER", **more) for more in ({"expireTime": moment}, {})]
+    watch = notify_stubs.NotifyServiceStub(door.channel).Watch
+    request = notify.WatchRequest(wallet_ids=[wallet])
+    with pytest.raises(grpc.aio.AioRpcError) as ended:
+        async for seen in watch(request, timeout=TIMEOUT_S, metadata=[("x-api-key", keys[0])]):
+            request.cursor = seen.cursor
+    assert (ended.value.code(), reason_of(ended.value)) == (
+        grpc.StatusCode.UNAUTHENTICATED,
+        "CREDENTIALS_EXPIRED",
+    )
+    assert request.cursor
+    amount = {"currencyCode": "EUR", "amountMinor": "5"}
+    await door.post(f"/v1/wallets/{wallet}:deposit", {"amount": amount})
+    resumed = watch(request, timeout=TIMEOUT_S, metadata=[("x-api-key", keys[1])])
+    async for seen in resumed:
+        if seen.event.type == "transaction.posted":
+            break
+    else:
+        pytest.fail("the watch ended")
+    resumed.cancel()
 
 
 async def test_a_signed_request_counts_once(door: Door) -> None:

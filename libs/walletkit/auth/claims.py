@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from walletkit.auth.refusals import expired, invalid
-from walletkit.principal import Principal, Role
+from walletkit.principal import KEY_PREFIX, Principal, Role
 
 LEEWAY_S = 10
 """How far an issuer's clock may differ from ours."""
@@ -18,6 +18,7 @@ MAX_TIME = 2**53
 
 _SUBJECT = re.compile(r"[!-~]{1,128}")
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_KEY_ID = re.compile(r"[0-9a-f-]{36}")
 _OF_TOKENS = {role.value: role for role in Role if role is not Role.INTERNAL}
 """The roles that a token can carry."""
 
@@ -45,7 +46,7 @@ def principal_of(claims: Mapping[str, object], rules: Rules, now_s: float) -> Pr
     if subject in rules.internal_subjects:
         return Principal(subject, frozenset((Role.INTERNAL,)))
     roles = _roles(claims.get("roles", []))
-    return Principal(subject, roles, _account(claims, roles))
+    return Principal(subject, roles, _account(claims, roles), _key_id(claims, subject))
 
 
 def expiry_s(claims: Mapping[str, object]) -> int:
@@ -87,6 +88,16 @@ def _roles(found: object) -> frozenset[Role]:
     if not all(isinstance(name, str) for name in found):
         raise invalid("`roles` must be a list of names")
     return frozenset(_OF_TOKENS[name] for name in found if name in _OF_TOKENS)
+
+
+def _key_id(claims: Mapping[str, object], subject: str) -> str:
+    """Return the API key of edge's tokens; in those of others the claim means nothing."""
+    if not subject.startswith(KEY_PREFIX):
+        return ""
+    key_id = claims.get("key_id", "")
+    if not isinstance(key_id, str) or not _KEY_ID.fullmatch(key_id):
+        raise invalid("`key_id` must be the id of a key: a UUID")
+    return key_id
 
 
 def _account(claims: Mapping[str, object], roles: frozenset[Role]) -> str:

@@ -140,7 +140,7 @@ class Gate:
 
     def _grant(self, key: Key, now_us: int, remove: tuple[str, ...]) -> Grant:
         self._uses.note(key.key_id, now_us)
-        return Grant(self._issuer.token(key.holder, key.expires_at_us, now_us), remove)
+        return Grant(self._issuer.token(key, now_us), remove)
 
 
 def _refuse(cause: str, message: str, key: Key | None = None) -> Refusal:

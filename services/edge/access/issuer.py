@@ -8,8 +8,10 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from edge.domain.key import Holder
+from edge.domain.key import Key
+from walletkit.ids import format_id
 from walletkit.jwk import ALGORITHM, public_jwk
+from walletkit.principal import KEY_PREFIX
 from walletkit.settings import SettingsError
 
 TOKEN_S = 60
@@ -49,39 +51,43 @@ class SigningKey:
 
 
 class Issuer:
-    """Gives each holder a token, the same one while it is fresh."""
+    """Gives each key a token, the same one while it is fresh."""
 
     def __init__(self, key: SigningKey, issuer: str, audience: str) -> None:
         self._key = key
         self._issuer = issuer
         self._audience = audience
-        self._tokens: OrderedDict[tuple[Holder, int], tuple[str, int]] = OrderedDict()
+        self._tokens: OrderedDict[bytes, tuple[str, int]] = OrderedDict()
 
-    def token(self, holder: Holder, expires_at_us: int, now_us: int) -> str:
-        """Return a token for a holder; it never outlives the key, whose expiry is given (0: none).
+    def token(self, key: Key, now_us: int) -> str:
+        """Return a token for a key's holder; it never outlives the key.
 
         The time of a token is whole seconds, so one of a key that ends within this second is
         refused by the services.
         """
         now_s = now_us // 1_000_000
-        found = self._tokens.get((holder, expires_at_us))
+        found = self._tokens.get(key.key_id)
         if found is not None and now_s < found[1]:
             return found[0]
         ends_s = now_s + TOKEN_S
-        if expires_at_us:
-            ends_s = min(ends_s, expires_at_us // 1_000_000)
-        token = self._key.sign(self._claims(holder, now_s, ends_s))
-        self._tokens[holder, expires_at_us] = (token, min(now_s + REUSE_S, ends_s))
-        self._tokens.move_to_end((holder, expires_at_us))
+        if key.expires_at_us:
+            ends_s = min(ends_s, key.expires_at_us // 1_000_000)
+        token = self._key.sign(self._claims(key, now_s, ends_s))
+        self._tokens[key.key_id] = (token, min(now_s + REUSE_S, ends_s))
+        self._tokens.move_to_end(key.key_id)
         if len(self._tokens) > MAX_TOKENS:
             self._tokens.popitem(last=False)
         return token
 
-    def _claims(self, holder: Holder, now_s: int, ends_s: int) -> dict[str, Any]:
+    def _claims(self, key: Key, now_s: int, ends_s: int) -> dict[str, Any]:
+        holder = key.holder
         claims: dict[str, Any] = {
             "iss": self._issuer,
             "aud": self._audience,
-            "sub": holder.client_id,
+            # All keys of a client are one caller to idempotency keys and limits; the log tells
+            # them apart.
+            "sub": KEY_PREFIX + holder.client_id,
+            "key_id": format_id(key.key_id),
             "roles": sorted(role.value for role in holder.roles),
             "iat": now_s,
             "exp": ends_s,

@@ -80,5 +80,5 @@ class KeyServicer(rpc.KeyServiceServicer):
 
 
 def _cause(reason: str, context: Context) -> Cause:
-    actor = current().client_id or TRUSTED_ACTOR
+    actor = current().actor or TRUSTED_ACTOR
     return Cause(actor, reason, request_id_of(context), time.time_ns() // 1_000)

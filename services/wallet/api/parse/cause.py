@@ -6,7 +6,7 @@ from wallet.domain.audit import Cause
 from walletkit import principal, request
 
 MAX_ACTOR_BYTES = 255
-"""Of a credential's id, as OpenID Connect bounds a subject. A longer one is told by its begin."""
+"""As OpenID Connect bounds a subject. A longer one is told by its begin."""
 
 
 def cause(reason: str, form: Form) -> Cause:
@@ -17,7 +17,7 @@ def cause(reason: str, form: Form) -> Cause:
 
 def whose_call() -> Cause:
     """Return whose call it is, without a reason: a reversal's transaction says its own."""
-    actor = principal.current().client_id
+    actor = principal.current().actor
     if len(actor.encode()) > MAX_ACTOR_BYTES:
         actor = actor.encode()[:MAX_ACTOR_BYTES].decode(errors="ignore")
     return Cause(actor, request.current_id())
