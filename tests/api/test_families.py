@@ -1,5 +1,6 @@
 """GetTransactionFamily: hold, captures and refunds in one call, whichever of them is named."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -45,6 +46,7 @@ class Journal(ledger_stubs.LedgerServiceServicer):
             reference=made.reference.encode(),
             parent_id=parse_id(made.parent_id),
             family_id=parse_id(made.family_id),
+            opaque=json.dumps({"a": made.actor, "r": made.reason}).encode(),
         )
         # Newest first.
         self.heard.insert(

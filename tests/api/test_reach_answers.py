@@ -138,6 +138,33 @@ async def test_a_family_without_what_is_not_ones_own(world: World) -> None:
     assert len(world.books.asked) == asked
 
 
+async def test_who_reversed_and_why_is_staffs(world: World) -> None:
+    """A customer sees that it was reversed, however he looks, and not in whose words."""
+    undo = {"transaction_id": world.own.transaction, "reason": "fraud?", "actor": "ann"}
+    made = (await world.suite.do("ReverseTransaction", **undo)).transaction
+    world.books.hear(made)
+
+    async def seen(who: Any) -> list[Any]:  # noqa: ANN401  # a caller's way to call
+        one = await who("GetTransaction", transaction_id=made.transaction_id)
+        # By the original the reversal comes from the ledger, by itself from the shard.
+        families = [
+            await who("GetTransactionFamily", id=id_)
+            for id_ in (made.transaction_id, world.own.transaction)
+        ]
+        listed = await who("ListTransactions", account_id=world.own.name)
+        return [
+            one.transaction,
+            *[family.transactions[-1] for family in families],
+            listed.transactions[0].transaction,
+        ]
+
+    for shown in await seen(world.suite.do):
+        assert (shown.actor, shown.reason) == ("ann", "fraud?")
+    for shown in await seen(world.do):
+        assert shown.transaction_id == made.transaction_id
+        assert (shown.actor, shown.reason) == ("", "")
+
+
 async def test_lists_are_asked_for_within_the_account(world: World) -> None:
     """By reference or metadata a customer finds what is his: the ledger is asked for no more."""
     own = world.own

@@ -1,7 +1,7 @@
-"""Take out of answers what a customer may not read: balances and postings of others. No I/O.
+"""Take out of answers what a customer may not read: of others balances and postings, staff's words.
 
 He may pay any wallet, and learns whether that went well; what the other has, and what bounds it, is
-not his to know.
+not his to know. No I/O.
 """
 
 from collections.abc import Iterator
@@ -62,6 +62,12 @@ def hide_postings(transaction: res.Transaction, own: set[bytes]) -> None:
     transaction.destination_wallet_id = _named(first.destination_wallet_id)
     transaction.amount.CopyFrom(first.amount)
     transaction.exponent = first.exponent
+
+
+def hide_cause(transaction: res.Transaction) -> None:
+    """Take out who reversed it and why: staff writes that for staff."""
+    transaction.ClearField("actor")
+    transaction.ClearField("reason")
 
 
 def _touches(posting: res.TransactionPosting, own: set[bytes]) -> bool:

@@ -231,7 +231,7 @@ class Reading:
         return bool(await self._names.owners.own(wallet_ids))
 
     async def _narrow(self, transactions: Collection[res.Transaction]) -> list[res.Transaction]:
-        """Return the transactions that the caller may see, without the postings of others."""
+        """Return the transactions that the caller may see, without what is not for him."""
         if confined_to(READERS) is None:
             return list(transactions)
         sides = [hiding.side_ids(one) for one in transactions]
@@ -239,6 +239,7 @@ class Reading:
         seen = [one for one, touched in zip(transactions, sides, strict=True) if touched & own]
         for one in seen:
             hiding.hide_postings(one, own)
+            hiding.hide_cause(one)
         return seen
 
     async def _transaction(self, tx_id: bytes) -> StoredTransaction | None:
