@@ -21,6 +21,7 @@ from edge.counters.connection import Client, connect
 from edge.counters.nonces import Nonces
 from edge.settings import Settings, read_limits
 from edge.store.database import Database
+from edge.store.key_events import KeyEvents
 from edge.store.keys import Keys
 from guilder.edge.proxy import authorization_pb2_grpc, rate_limit_pb2_grpc
 from guilder.edge.v1 import key_service_pb2_grpc
@@ -82,7 +83,7 @@ def build(settings: Settings) -> App:
         allow_uncounted=settings.rate_limit_on_failure == "allow",
     )
     return App(
-        keys=KeyServicer(Parts(Managing(keys, keyring, sealer), keys)),
+        keys=KeyServicer(Parts(Managing(keys, keyring, sealer), keys, KeyEvents(database))),
         authorization=AuthorizationServicer(gate),
         rate_limit=RateLimitServicer(throttle),
         loops=Loops(database, uses),

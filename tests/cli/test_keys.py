@@ -1,4 +1,4 @@
-"""`guilder auth key`: keys are made, listed, rotated and revoked from the shell."""
+"""`guilder auth key`, `auth events`: keys are made, listed, rotated and revoked from the shell."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +24,10 @@ def test_a_keys_life(cli: Callable[..., Result], cli_json: Callable[..., Any]) -
     table = cli(*command, "list").stdout
     assert "revoked" in table
     assert made["credential"].split("_")[2] not in table
+    done = cli_json("auth", "events", "--key", key_id)["events"]
+    actions = [event["action"].removeprefix("KEY_ACTION_") for event in done]
+    assert actions == ["REVOKED", "ROTATED", "CREATED"]
+    assert "the new shop" in cli("auth", "events", "--key", key_id).stdout
 
 
 def test_what_is_wrong_is_named(cli: Callable[..., Result]) -> None:

@@ -271,6 +271,36 @@ async def test_every_change_is_logged_with_it(edge: Edge) -> None:
     assert await rows(edge.settings, "SELECT COUNT(*) FROM api_keys") == [(1,)]
 
 
+async def test_events_are_listed_in_pages(edge: Edge) -> None:
+    """Newest first, of all keys or of one, with the key before and after; no secret is shown."""
+    first, second = await edge.create(account_id="alice", roles=["customer"]), await edge.create()
+    await edge.keys.RotateKey(pb.RotateKeyRequest(key_id=first.key.key_id, overlap_s=9))
+    await edge.keys.RevokeKey(pb.RevokeKeyRequest(key_id=first.key.key_id, reason="stolen"))
+    newest = await edge.keys.ListKeyEvents(pb.ListKeyEventsRequest(page_size=3))
+    token = newest.next_page_token
+    rest = await edge.keys.ListKeyEvents(pb.ListKeyEventsRequest(page_size=3, page_token=token))
+    assert not rest.next_page_token
+    told = [(event.key_id, event.action) for event in (*newest.events, *rest.events)]
+    key_ids = first.key.key_id, second.key.key_id
+    assert told == [
+        (key_ids[0], pb.KEY_ACTION_REVOKED),
+        (key_ids[0], pb.KEY_ACTION_ROTATED),
+        (key_ids[1], pb.KEY_ACTION_CREATED),
+        (key_ids[0], pb.KEY_ACTION_CREATED),
+    ]
+    revoked, made = newest.events[0], rest.events[0]
+    assert (revoked.actor, revoked.reason) == ("(trusted)", "stolen")
+    assert not revoked.before.HasField("revoke_time")
+    assert revoked.after.HasField("revoke_time")
+    assert not made.HasField("before")
+    assert (made.after.client_id, made.after.account_id) == ("web", "alice")
+    assert made.after.roles == ["customer"]
+    of_one = await edge.keys.ListKeyEvents(pb.ListKeyEventsRequest(key_id=key_ids[1]))
+    assert [event.key_id for event in of_one.events] == [key_ids[1]]
+    other = pb.ListKeyEventsRequest(key_id=key_ids[1], page_token=token)
+    assert await refused(edge.keys.ListKeyEvents(other)) == "INVALID_FIELD"
+
+
 async def test_no_secret_is_kept_in_clear(edge: Edge) -> None:
     """Who reads the tables can neither call nor sign."""
     made, signing = await edge.create(), await edge.signing_key()

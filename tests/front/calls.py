@@ -302,6 +302,7 @@ CALLS: dict[str, Make] = {
         reason="a test",
     ),
     f"{KEYS}ListKeys": of(keys.ListKeysRequest, client_id="nobody"),
+    f"{KEYS}ListKeyEvents": of(keys.ListKeyEventsRequest, key_id=_key_id),
     f"{KEYS}RotateKey": of(keys.RotateKeyRequest, key_id=_key_id, reason="a test"),
     f"{KEYS}RevokeKey": of(keys.RevokeKeyRequest, key_id=_key_id, reason="a test"),
     f"{NOTIFY}Watch": of(notify.WatchRequest, event_types=["wallet.closed"]),

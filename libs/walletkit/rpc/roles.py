@@ -24,6 +24,8 @@ _PROVING = frozenset((Role.AUDITOR, *_STAFF))
 """What shows or proves whole shards."""
 _ADMIN = frozenset((Role.ADMIN,))
 """What gives out credentials."""
+_ADMIN_SEEN = frozenset((Role.AUDITOR, Role.ADMIN))
+"""What shows how credentials were given out."""
 _INTERNAL = frozenset((Role.INTERNAL,))
 """What the services ask each other."""
 
@@ -100,6 +102,7 @@ _BY_SERVICE: Mapping[str, Mapping[str, frozenset[Role]]] = {
         "ListKeys": _ADMIN,
         "RotateKey": _ADMIN,
         "RevokeKey": _ADMIN,
+        "ListKeyEvents": _ADMIN_SEEN,
     },
     "envoy.service.auth.v3.Authorization": {"Check": _INTERNAL},
     "envoy.service.ratelimit.v3.RateLimitService": {"ShouldRateLimit": _INTERNAL},

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from edge.access.keyring import Keyring
 from edge.access.sealing import Sealer
 from edge.domain.key import SECRET_BYTES, Credential, Holder, Key, Kind, hash_of
-from edge.store.keys import REVOKED, ROTATED, Cause, Keys
+from edge.store.key_events import REVOKED, ROTATED, Cause
+from edge.store.keys import Keys
 from walletkit.errors import ServiceError
 from walletkit.ids import new_id
 

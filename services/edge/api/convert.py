@@ -2,6 +2,8 @@
 
 import time
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from edge.access.managing import Wish
 from edge.domain.key import (
     CLIENT_ID,
@@ -12,6 +14,7 @@ from edge.domain.key import (
     Kind,
     State,
 )
+from edge.store.key_events import CREATED, REVOKED, ROTATED, Facts, KeyEvent
 from guilder.edge.v1 import key_service_pb2 as pb
 from walletkit.errors import ServiceError, invalid_field, invalid_fields
 from walletkit.ids import format_id, parse_id
@@ -24,6 +27,11 @@ _STATES = {
     State.ACTIVE: pb.KEY_STATE_ACTIVE,
     State.EXPIRED: pb.KEY_STATE_EXPIRED,
     State.REVOKED: pb.KEY_STATE_REVOKED,
+}
+_ACTIONS = {
+    CREATED: pb.KEY_ACTION_CREATED,
+    ROTATED: pb.KEY_ACTION_ROTATED,
+    REVOKED: pb.KEY_ACTION_REVOKED,
 }
 _NAME_RULE = "must be 1 to 64 of A-Z, a-z, 0-9, '.', '_' and '-'"
 GIVEN_ROLES = (Role.CUSTOMER, Role.SERVICE, Role.OPERATOR, Role.AUDITOR, Role.ADMIN)
@@ -98,16 +106,48 @@ def to_key(key: Key) -> pb.Key:
         state=_STATES[key.state(now_us)],
         create_time=timestamp(key.created_at_us),
     )
-    overlap_end_us = key.previous_until_us if len(key.kept(now_us)) > 1 else 0
-    for field, time_us in (
-        (made.expire_time, key.expires_at_us),
-        (made.revoke_time, key.revoked_at_us),
-        (made.last_use_time, key.last_used_at_us),
-        (made.overlap_end_time, overlap_end_us),
-    ):
-        if time_us:
-            field.CopyFrom(timestamp(time_us))
+    _set_time(made.expire_time, key.expires_at_us)
+    _set_time(made.revoke_time, key.revoked_at_us)
+    _set_time(made.last_use_time, key.last_used_at_us)
+    if len(key.kept(now_us)) > 1:
+        _set_time(made.overlap_end_time, key.previous_until_us)
     return made
+
+
+def to_event(event: KeyEvent) -> pb.KeyEvent:
+    """Render what was done to a key."""
+    return pb.KeyEvent(
+        event_id=format_id(event.event_id),
+        key_id=format_id(event.key_id),
+        action=_ACTIONS[event.action],
+        actor=event.cause.actor,
+        reason=event.cause.reason,
+        request_id=event.cause.request_id,
+        before=None if event.before is None else _logged(event.key_id, event.before),
+        after=_logged(event.key_id, event.after),
+        create_time=timestamp(event.cause.time_us),
+    )
+
+
+def _logged(key_id: bytes, facts: Facts) -> pb.Key:
+    """Render a key as it was, as far as the log keeps it."""
+    made = pb.Key(
+        key_id=format_id(key_id),
+        kind=_KINDS[Kind(facts["kind"])],
+        client_id=facts["clientId"],
+        roles=facts["roles"],
+        account_id=facts["accountId"],
+    )
+    _set_time(made.expire_time, facts["expireTimeUs"])
+    _set_time(made.revoke_time, facts["revokeTimeUs"])
+    _set_time(made.overlap_end_time, facts["overlapEndTimeUs"])
+    return made
+
+
+def _set_time(field: Timestamp, time_us: int) -> None:
+    """Set a time; 0 is none."""
+    if time_us:
+        field.CopyFrom(timestamp(time_us))
 
 
 def _roles(names: list[str], faults: list[ServiceError]) -> frozenset[Role]:

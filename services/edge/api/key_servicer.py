@@ -8,7 +8,8 @@ import grpc.aio
 
 from edge.access.managing import Managing
 from edge.api import convert
-from edge.store.keys import Cause, Keys
+from edge.store.key_events import LATEST, Cause, KeyEvents
+from edge.store.keys import Keys
 from guilder.edge.v1 import key_service_pb2 as pb
 from guilder.edge.v1 import key_service_pb2_grpc as rpc
 from walletkit.ids import NIL
@@ -29,6 +30,7 @@ class Parts:
 
     managing: Managing
     keys: Keys
+    events: KeyEvents
 
 
 class KeyServicer(rpc.KeyServiceServicer):
@@ -76,6 +78,21 @@ class KeyServicer(rpc.KeyServiceServicer):
         cause = _cause(convert.parse_reason(request.reason), context)
         return pb.RevokeKeyResponse(
             key=convert.to_key(await self._parts.managing.revoke(key_id, cause))
+        )
+
+    async def ListKeyEvents(
+        self, request: pb.ListKeyEventsRequest, context: Context
+    ) -> pb.ListKeyEventsResponse:
+        """List what was done to keys, newest first."""
+        key_id = convert.parse_key_id(request.key_id) if request.key_id else b""
+        size = pages.size_of(request.page_size)
+        query = b"key-events" + key_id
+        before = pages.place_of(query, request.page_token, LATEST)
+        found = await self._parts.events.page(key_id, before, size + 1)
+        more = len(found) > size
+        return pb.ListKeyEventsResponse(
+            events=[convert.to_event(event) for event in found[:size]],
+            next_page_token=pages.token_of(query, found[size - 1].event_id) if more else "",
         )
 
 

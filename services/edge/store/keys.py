@@ -1,31 +1,15 @@
 """Keep API keys. A change and its event in the log are one transaction."""
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from sqlalchemy import bindparam, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from edge.domain.key import Key
 from edge.store.database import Database
-from edge.store.rows import moment, public_facts, to_key, to_row
+from edge.store.key_events import CREATED, Cause, append
+from edge.store.rows import moment, to_key, to_row
 from edge.store.tables import api_keys as table
-from edge.store.tables import key_events
 from walletkit.errors import ServiceError
-from walletkit.ids import new_id
-
-CREATED, ROTATED, REVOKED = "created", "rotated", "revoked"
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Who changes a key, and why: for the log."""
-
-    actor: str
-    reason: str
-    request_id: str
-    time_us: int
 
 
 class Keys:
@@ -44,7 +28,7 @@ class Keys:
                 message = f"there are {self._max} keys already"
                 raise ServiceError("KEY_LIMIT", message, {"limit": str(self._max)})
             await connection.execute(insert(table).values(to_row(key)))
-            await _log(connection, CREATED, None, key, cause)
+            await append(connection, CREATED, None, key, cause)
 
     async def change(
         self, key_id: bytes, action: str, decide: Callable[[Key], Key], cause: Cause
@@ -63,7 +47,7 @@ class Keys:
             if after != before:
                 statement = update(table).where(table.c.key_id == key_id).values(to_row(after))
                 await connection.execute(statement)
-                await _log(connection, action, before, after, cause)
+                await append(connection, action, before, after, cause)
         return after
 
     async def find(self, key_id: bytes) -> Key | None:
@@ -96,22 +80,3 @@ class Keys:
         rows = [{"used_key": key, "used_at": moment(uses[key])} for key in sorted(uses)]
         async with self._database.transaction() as connection:
             await connection.execute(statement, rows)
-
-
-async def _log(
-    connection: AsyncConnection, action: str, before: Key | None, after: Key, cause: Cause
-) -> None:
-    """Append to the log; nothing here changes or deletes what is in it."""
-    await connection.execute(
-        insert(key_events).values(
-            event_id=new_id(0),
-            key_id=after.key_id,
-            action=action,
-            actor=cause.actor,
-            reason=cause.reason,
-            request_id=cause.request_id,
-            before_state=None if before is None else json.dumps(public_facts(before)).encode(),
-            after_state=json.dumps(public_facts(after)).encode(),
-            created_at=moment(cause.time_us),
-        )
-    )

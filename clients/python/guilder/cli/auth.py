@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from guilder.cli import keys
+from guilder.cli.declare import Call, Listing, command
+from guilder.cli.options import LimitOption
 from guilder.cli.session import EXIT_CODES
 from walletkit.principal import Role
 from walletkit.stack import issuer
@@ -50,6 +52,17 @@ def token(
         message = f"{found.folder} has no issuer: `make up` makes it"
         raise typer.BadParameter(message, param_hint="'--run-dir'")
     typer.echo(found.sign(client, role, account_id=account, ttl_s=_seconds(ttl)))
+
+
+@command(app)
+async def events(
+    call: Call,
+    *,
+    key: Annotated[str, typer.Option("--key", help="Only what was done to this key.")] = "",
+    limit: LimitOption = 50,
+) -> Listing:
+    """List what was done to API keys, and by whom, newest first."""
+    return Listing("events", call.guilder.keys.list_key_events(key, limit=limit), "Key events")
 
 
 def _check_roles(roles: list[str], account: str) -> None:

@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from rich.table import Table
 
 from guilder.cli.render import console, moment, money, pairs, plain, table, word
-from guilder.edge.v1.key_service_pb2 import Key, KeyKind, KeyState
+from guilder.edge.v1.key_service_pb2 import Key, KeyAction, KeyEvent, KeyKind, KeyState
 from guilder.wallet.v1.resources_pb2 import (
     Asset,
     Balance,
@@ -126,6 +126,19 @@ def _key_row(key: Key) -> tuple[str, ...]:
         time_of(key.create_time),
         time_of(key.expire_time),
         time_of(key.last_use_time),
+    )
+
+
+def _key_event_row(event: KeyEvent) -> tuple[str, ...]:
+    return (
+        time_of(event.create_time),
+        word(KeyAction, event.action) if event.action in KeyAction.values() else "",
+        event.key_id,
+        plain(event.after.client_id),
+        " ".join(event.after.roles),
+        plain(event.actor),
+        plain(event.reason),
+        plain(event.request_id),
     )
 
 
@@ -249,6 +262,11 @@ TABLES: Mapping[type[Message], tuple[tuple[str, ...], tuple[str, ...], Row]] = M
             (*("key", "client", "kind", "roles", "account", "state"), *_KEY_TIMES),
             (),
             _key_row,
+        ),
+        KeyEvent: (
+            ("time (UTC)", "action", "key", "client", "roles", "actor", "reason", "request"),
+            (),
+            _key_event_row,
         ),
         Balance: (("wallet", "currency", *_BALANCE_NUMBERS), _BALANCE_NUMBERS, _balance_row),
         Transaction: (

@@ -12,7 +12,9 @@ from guilder.edge.v1.key_service_pb2 import (
     CreateKeyRequest,
     CreateKeyResponse,
     Key,
+    KeyEvent,
     KeyKind,
+    ListKeyEventsRequest,
     ListKeysRequest,
     RevokeKeyRequest,
     RotateKeyRequest,
@@ -74,6 +76,24 @@ class KeyClient:
             )
             page = await read(self._stub.ListKeys, request, self._policy, timeout_seconds)
             return page.keys, page.next_page_token
+
+        return walk(fetch, limit)
+
+    def list_key_events(
+        self,
+        key_id: str = "",
+        *,
+        limit: int | None = None,
+        timeout_seconds: float | None = None,
+    ) -> AsyncIterator[KeyEvent]:
+        """Iterate over what was done to a key, or without one to all, newest first."""
+
+        async def fetch(token: str) -> tuple[Sequence[KeyEvent], str]:
+            request = ListKeyEventsRequest(
+                key_id=key_id, page_size=page_size(limit), page_token=token
+            )
+            page = await read(self._stub.ListKeyEvents, request, self._policy, timeout_seconds)
+            return page.events, page.next_page_token
 
         return walk(fetch, limit)
 

@@ -185,6 +185,7 @@ class SyncKeys:
 
     create_key = blocking(KeyClient.create_key)
     list_keys = iterating(KeyClient.list_keys)
+    list_key_events = iterating(KeyClient.list_key_events)
     rotate_key = blocking(KeyClient.rotate_key)
     revoke_key = blocking(KeyClient.revoke_key)
 
