@@ -41,7 +41,7 @@ class Settings(AuthSettings):
     queue_limit: int = Field(default=10_000, ge=1, le=1_000_000)
     batch_window_ms: int = Field(default=20, ge=0, le=1_000)
     leg_wait_ms: int = Field(default=1_000, ge=0, le=60_000)
-    outbox_retention_hours: int = Field(default=168, ge=0, le=876_000)
+    outbox_retention_hours: int = Field(default=168, ge=1, le=876_000)
     allow_weak_durability: bool = False
 
     @classmethod

@@ -12,9 +12,11 @@ import structlog
 from tests.wallet.ingest_sink import IngestSink
 from tests.wallet.relaying import has, is_fenced, relaying, until
 from tests.wallet.shard_sql import append, query, stream_of
-from wallet.relay import purge
-from wallet.relay.outbox import Outbox
+from wallet.relay import purge, tail
+from wallet.relay.feed import Feed
+from wallet.relay.outbox import Outbox, Position
 from wallet.relay.purge import CHUNK_RECORDS, MAX_CHUNKS, Purge, UnsureError
+from wallet.relay.tail import Tail, TailLostError
 from walletkit.chain import genesis_hash
 
 HOUR_US = 3_600 * 1_000_000
@@ -223,6 +225,44 @@ async def test_two_relays_purge_without_harm(
             await only_the_last(urls[0], 480)
     assert sinks[0].taken(0) == sinks[1].taken(0)
     assert not {line["event"] for line in lines if line["log_level"] != "info"}
+
+
+async def test_what_another_relay_has_purged_is_no_gap(
+    urls: tuple[str, ...], sinks: tuple[IngestSink, IngestSink], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A feed that is behind asks its sink where it stands, and a tail that slept begins anew."""
+    monkeypatch.setattr(tail, "BUSY_POLL_S", 1.0)
+    monkeypatch.setattr(tail, "IDLE_POLL_S", 1.0)
+    await append(urls[0], 10)
+    tailing = Tail(Outbox(urls[0], 0, durable=True))
+    outbox = Outbox(urls[0], 0, durable=True)
+    feed = Feed(sinks[0].client(), tailing, outbox)
+    with structlog.testing.capture_logs() as lines:
+        polling = asyncio.create_task(tailing.run())
+        generation = await tailing.connected()
+        at = Position(2, (await stream_of(urls[0]))[1][1])
+        await query(urls[0], "DELETE FROM outbox WHERE seq<6")
+        with pytest.raises(TailLostError):
+            await feed._next(at, generation, 10)
+        await append(urls[0], 5)
+        await query(urls[0], "DELETE FROM outbox WHERE seq<13")
+        await until(lambda: any("reading anew" in line["event"] for line in lines))
+        polling.cancel()
+        await asyncio.gather(polling, return_exceptions=True)
+    outbox.close()
+    assert {line["log_level"] for line in lines} == {"info"}
+
+
+async def test_a_record_that_is_missing_in_the_middle_is_not_purged(
+    urls: tuple[str, ...], sinks: tuple[IngestSink, IngestSink]
+) -> None:
+    """It is told for what it is, and the sink gets nothing from behind it."""
+    await append(urls[0], 9)
+    await query(urls[0], "DELETE FROM outbox WHERE seq=5")
+    with structlog.testing.capture_logs() as lines:
+        async with relaying(urls[:1], *sinks):
+            await until(lambda: any("does not continue" in line["event"] for line in lines))
+    assert not sinks[0].taken(0)
 
 
 async def test_the_outbox_stays_small_under_constant_load(

@@ -54,7 +54,7 @@ def test_defaults_and_shards_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
         ("WALLET_WORKERS", "0", "greater"),
         ("WALLET_WORKERS", "many", "integer"),
         ("WALLET_LOG_LEVEL", "LOUD", "INFO"),
-        ("WALLET_OUTBOX_RETENTION_HOURS", "-1", "greater"),
+        ("WALLET_OUTBOX_RETENTION_HOURS", "0", "greater"),
         ("WALLET_OUTBOX_RETENTION_HOURS", "876001", "less"),
         ("WALLET_LISTEN", "50051", "pattern"),
         ("WALLET_SHARD_1_URL", "postgres://h/w", "mysql://user"),

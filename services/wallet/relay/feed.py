@@ -58,7 +58,7 @@ class Feed:
             except HistoryError:
                 pause = REFUSED_RETRY_S
             except TailLostError:
-                self._log.info("shard was read anew: verifying")
+                self._log.info("what follows is not to be had: verifying anew")
             except Exception as error:  # noqa: BLE001  # one feed's trouble must not end the others
                 pause = self._pause_after(error)
             finally:
@@ -107,12 +107,23 @@ class Feed:
         try:
             records = await self._tail.following(position, generation, room)
         except BehindTailError:
-            records = await self._outbox.read(position, room)
-            if not records:
-                raise PurgedError(f"nothing follows {position.seq}") from None
-            return records
+            return await self._read(position, room)
         # Caught up: a session that nobody uses would only time out.
         self._outbox.close()
+        return records
+
+    async def _read(self, position: Position, room: int) -> list[SequencedRecord]:
+        """Read what is no longer in memory.
+
+        What is purged the sink has, from another relay: where it stands is for it to say. A gap
+        that is one shows in the comparison.
+        """
+        try:
+            records = await self._outbox.read(position, room)
+        except PurgedError:
+            raise TailLostError from None
+        if not records:
+            raise TailLostError
         return records
 
     async def _verify(self, sink: Position) -> Position:

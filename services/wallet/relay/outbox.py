@@ -53,7 +53,7 @@ class PurgedError(OutboxError):
 
 
 class ChainError(OutboxError):
-    """The record behind the position does not continue its chain: this is another history."""
+    """A record does not continue the chain: this is another history, or one is missing."""
 
 
 class WrongShardError(OutboxError):
@@ -184,7 +184,9 @@ class Outbox:
         last = after
         for seq, prev_hash, hash_, _ in found:
             if seq != last.seq + 1:
-                raise PurgedError(f"shard {self.shard}: {seq} follows {last.seq}")
+                # The oldest are purged first: a record that is missing later was not purged.
+                kind = PurgedError if last is after else ChainError
+                raise kind(f"shard {self.shard}: {seq} follows {last.seq}")
             if prev_hash != last.hash:
                 raise ChainError(f"shard {self.shard}: {seq} does not continue {last.seq}")
             last = Position(seq, hash_)

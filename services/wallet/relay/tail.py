@@ -10,7 +10,7 @@ import random
 import structlog
 
 from guilder.events.v1.record_pb2 import SequencedRecord
-from wallet.relay.outbox import CHUNK_ROWS, Outbox, OutboxError, Position
+from wallet.relay.outbox import CHUNK_ROWS, Outbox, OutboxError, Position, PurgedError
 
 BUSY_POLL_S = 0.015
 LOADED_POLL_S = 0.1
@@ -28,7 +28,11 @@ log = structlog.get_logger()
 
 
 class TailLostError(Exception):
-    """The shard was read anew meanwhile, perhaps from another server: verify the position again."""
+    """What follows a position is not to be had: verify the position again.
+
+    The shard was read anew meanwhile, perhaps from another server, or another relay has brought the
+    sink further and purged what it has.
+    """
 
 
 class BehindTailError(Exception):
@@ -57,6 +61,9 @@ class Tail:
             generation = self._generation
             try:
                 await self._follow()
+            except PurgedError:
+                # By another relay, while this one slept. What a sink lacks shows when it is fed.
+                log.info("records were purged: reading anew", shard=self._outbox.shard)
             except OutboxError as error:
                 log.critical("outbox is broken", shard=self._outbox.shard, error=str(error))
             except Exception as error:  # noqa: BLE001  # one shard's trouble must not end the others
