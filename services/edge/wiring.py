@@ -20,12 +20,12 @@ from edge.counters.buckets import Buckets
 from edge.counters.connection import Client, connect
 from edge.counters.nonces import Nonces
 from edge.settings import Settings, read_limits
-from edge.store.database import Database
 from edge.store.key_events import KeyEvents
 from edge.store.keys import Keys
 from guilder.edge.proxy import authorization_pb2_grpc, rate_limit_pb2_grpc
 from guilder.edge.v1 import key_service_pb2_grpc
 from walletkit.rpc.server import serve as serve_grpc
+from walletkit.sql.database import Database
 
 SERVICE_NAMES = (key_servicer.SERVICE_NAME,)
 """What health and reflection know; Envoy needs neither of its own contracts described."""
@@ -65,7 +65,8 @@ def build(settings: Settings) -> App:
     """
     sealer = Sealer.read(settings.sealing_key_file)
     signing_key = SigningKey.read(settings.signing_key_file)
-    database = Database(settings.database_url, durable=not settings.allow_weak_durability)
+    durable = not settings.allow_weak_durability
+    database = Database(settings.database_url, "edge", durable=durable)
     redis = connect(settings.redis_url)
     keys = Keys(database, settings.max_keys)
     keyring, uses = Keyring(keys), Uses(keys)

@@ -17,7 +17,6 @@ from notify.channels.webhook import Webhooks
 from notify.domain.delivery import RetryPolicy
 from notify.ingest.stream import IngestStreams
 from notify.settings import Settings
-from notify.store.database import Database
 from notify.store.dead_letters import DeadLetters
 from notify.store.subscriptions import Subscriptions
 from notify.streams.connection import Client, connect
@@ -26,6 +25,7 @@ from notify.streams.records import Records
 from notify.streams.tail import Tail
 from notify.streams.watch import Watches
 from walletkit.rpc.server import serve as serve_grpc
+from walletkit.sql.database import Database
 
 _MS_PER_S = 1_000
 
@@ -56,7 +56,8 @@ class App:
 
 def build(settings: Settings) -> App:
     """Construct everything; nothing connects yet. Needs a running event loop."""
-    database = Database(settings.database_url, durable=not settings.allow_weak_durability)
+    durable = not settings.allow_weak_durability
+    database = Database(settings.database_url, "notify", durable=durable)
     redis = connect(settings.redis_url)
     records = Records(redis, settings.kept_records, settings.kept_bytes)
     queues, tail = Queues(redis), Tail(records)

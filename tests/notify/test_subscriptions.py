@@ -13,10 +13,10 @@ from sqlalchemy.dialects import mysql
 from guilder.notify.v1 import notify_service_pb2 as pb
 from notify.settings import Settings
 from notify.store import bootstrap
-from notify.store.database import Database
 from notify.store.tables import metadata
 from tests.notify.world import Client, fields_of, reason_of, running
 from walletkit.ids import SystemKind, format_id, new_id, system_wallet_id
+from walletkit.sql.database import Database
 from walletkit.sql.migrate import downgrade
 
 URL = "https://example.com/hook"
@@ -215,7 +215,7 @@ async def test_migrations_make_the_tables(settings: Settings) -> None:
 
 
 async def _columns(settings: Settings) -> dict[str, Any]:
-    database = Database(settings.database_url, durable=True)
+    database = Database(settings.database_url, "notify", durable=True)
     async with database.transaction() as connection:
         found = await connection.run_sync(
             lambda sync: {

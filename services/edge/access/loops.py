@@ -7,8 +7,8 @@ from contextlib import suppress
 import structlog
 
 from edge.access.uses import Uses
-from edge.store.database import Database
 from walletkit.errors import ServiceError
+from walletkit.sql.database import Database
 
 PING_S = 1.0
 STALE_S = 4.0

@@ -9,11 +9,11 @@ from sqlalchemy import Row, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from edge.domain.key import Key
-from edge.store.database import Database
 from edge.store.rows import moment, public_facts
 from edge.store.tables import key_events as table
 from walletkit.clock import to_us
 from walletkit.ids import new_id
+from walletkit.sql.database import Database
 
 CREATED, ROTATED, REVOKED = "created", "rotated", "revoked"
 LATEST = b"\xff" * 16

@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from sqlalchemy import bindparam, func, insert, select, update
 
 from edge.domain.key import Key
-from edge.store.database import Database
 from edge.store.key_events import CREATED, Cause, append
 from edge.store.rows import moment, to_key, to_row
 from edge.store.tables import api_keys as table
 from walletkit.errors import ServiceError
+from walletkit.sql.database import Database
 
 
 class Keys:

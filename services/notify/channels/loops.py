@@ -12,11 +12,11 @@ import structlog
 
 from notify.channels.courier import Courier
 from notify.channels.dispatch import Dispatch, Found
-from notify.store.database import Database
 from notify.store.dead_letters import DeadLetters
 from notify.store.subscriptions import Subscriptions
 from notify.streams.tail import Tail
 from walletkit.errors import ServiceError
+from walletkit.sql.database import Database
 
 STOP_S = 0.5
 """How long the loops may take to end their steps, and then the deliveries that run to end.

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Row, delete, select
 from sqlalchemy.dialects.mysql import insert
 
-from notify.store.database import Database
 from notify.store.tables import dead_letters as table
 from walletkit.clock import DAY_US, to_datetime, to_us
 from walletkit.ids import new_id
+from walletkit.sql.database import Database
 
 PURGE_ROWS = 1_000
 LATEST = b"\xff" * 16

@@ -8,10 +8,10 @@ from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from notify.domain.subscription import Filter, Subscription
-from notify.store.database import Database
 from notify.store.tables import subscriptions as table
 from walletkit.clock import DAY_US, to_datetime, to_us
 from walletkit.errors import ServiceError
+from walletkit.sql.database import Database
 from walletkit.sql.session import DUPLICATE_KEY, error_number
 
 _ID_LENGTH = 16

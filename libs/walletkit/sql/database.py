@@ -1,7 +1,4 @@
-"""The pool of sessions on notify's database, with a deadline on everything.
-
-Faults of the connection reach the caller as NOTIFY_UNAVAILABLE: safe to retry.
-"""
+"""A service's pool of sessions on its own database, with a deadline on everything."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,9 +18,14 @@ CALL_TIMEOUT_S = 5
 
 
 class Database:
-    """Gives transactions; each is one unit of work, rolled back unless its block ends well."""
+    """Gives transactions; each is one unit of work, rolled back unless its block ends well.
 
-    def __init__(self, url: str, *, durable: bool) -> None:
+    Faults of the connection reach the caller as ``<SERVICE>_UNAVAILABLE``: safe to retry.
+    """
+
+    def __init__(self, url: str, service: str, *, durable: bool) -> None:
+        """Connect when first asked; ``durable`` refuses a server that may forget commits."""
+        self._service = service
         self._engine: AsyncEngine = create_async_engine(
             "mysql+asyncmy://",
             async_creator=lambda: open_session(url, autocommit=False, durable=durable),
@@ -38,21 +40,21 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """Run a block as one transaction.
 
-        Raise NOTIFY_UNAVAILABLE when the database does not answer.
+        Raise ``<SERVICE>_UNAVAILABLE`` when the database does not answer.
         """
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S), self._engine.begin() as connection:
                 yield connection
         except (OperationalError, InterfaceError, PoolTimeoutError, OSError) as error:
             # TimeoutError is an OSError.
-            raise unavailable() from error
+            raise self._unavailable() from error
         except DBAPIError as error:
             if error.connection_invalidated:
-                raise unavailable() from error
+                raise self._unavailable() from error
             raise
 
     async def ping(self) -> None:
-        """Ask for a sign of life. Raise NOTIFY_UNAVAILABLE."""
+        """Ask for a sign of life. Raise ``<SERVICE>_UNAVAILABLE``."""
         async with self.transaction() as connection:
             await connection.execute(text("SELECT 1"))
 
@@ -60,7 +62,6 @@ class Database:
         """Close all sessions."""
         await self._engine.dispose()
 
-
-def unavailable() -> ServiceError:
-    """Make the error for a database that does not answer."""
-    return ServiceError("NOTIFY_UNAVAILABLE", "notify's database does not answer; retry later")
+    def _unavailable(self) -> ServiceError:
+        message = f"{self._service}'s database does not answer; retry later"
+        return ServiceError(f"{self._service.upper()}_UNAVAILABLE", message)
