@@ -58,6 +58,24 @@ async def test_clients_and_routes_are_counted_apart(edge: Edge) -> None:
     assert headers_of(unknown)["x-ratelimit-remaining"] == "198"
 
 
+async def test_batches_have_a_limit_of_their_own(migrated: Settings) -> None:
+    """One carries many commands. Where the file has no limit for them they count as writes."""
+    limits = migrated.limits_file.read_text()
+    async with running(migrated) as edge:
+        answers = [await edge.count("slow", route) for route in ("write", "batch") * 4]
+        assert passed(answers) == 5
+    default = "batch = { per_second = 0.1, burst = 2 }\n\n[clients.slow]"
+    own = "\n[clients.loader]\nbatch = { per_second = 0.1, burst = 3 }\n"
+    migrated.limits_file.write_text(limits.replace("[clients.slow]", default) + own)
+    async with running(migrated) as edge:
+        batches = {
+            client: passed([await edge.count(client, "batch") for _ in range(5)])
+            for client in ("slow", "loader", "other")
+        }
+        assert batches == {"slow": 2, "loader": 3, "other": 2}
+        assert passed([await edge.count("loader") for _ in range(5)]) == 5
+
+
 async def test_a_call_that_counts_more(edge: Edge) -> None:
     """It takes all its tokens or none; more than a full bucket never passes."""
     assert passed([await edge.count("slow", calls=calls) for calls in (3, 3, 2, 6)]) == 2

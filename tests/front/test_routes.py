@@ -7,7 +7,7 @@ import pytest
 
 from guilder.wallet.v1 import wallet_service_pb2
 from walletkit.front.routes import NOT_ANSWERED, NOT_SENT, routes
-from walletkit.front.rpcs import GRPC_ONLY, SERVICES, SLOW, Kind, Rpc, read
+from walletkit.front.rpcs import BATCHES, GRPC_ONLY, SERVICES, SLOW, Kind, Rpc, read
 
 RPCS = read(Path(wallet_service_pb2.__file__).parents[3] / "guilder.binpb", set(SERVICES.values()))
 VALUES = ("0190a000-0000-7000-8000-000000000000", "alias:a%2Fb", "x:deposit", "7")
@@ -82,17 +82,20 @@ def of(route: str) -> Rpc:
 
 def test_named_calls_exist() -> None:
     """What the code names by hand is still in the protos."""
-    assert {rpc.path for rpc in RPCS} >= GRPC_ONLY | SLOW
+    assert {rpc.path for rpc in RPCS} >= GRPC_ONLY | SLOW | BATCHES
 
 
-def test_calls_that_change_something_are_counted_as_such() -> None:
-    """Streams of changes too: the edge has a limit for each sort."""
+def test_each_sort_of_call_is_counted_as_such() -> None:
+    """Reads, changes, and what carries many changes: the edge has a limit for each sort."""
     counted = {
         route["name"]: route["route"]["rate_limits"][0]["actions"][1]["generic_key"]
         for route in routes(RPCS, (), counted=True)
     }
     values = {name: action["descriptor_value"] for name, action in counted.items()}
-    assert values["grpc /guilder.wallet.v1.WalletService/StreamTransfers"] == "write"
+    assert values["grpc /guilder.wallet.v1.WalletService/StreamTransfers"] == "batch"
+    assert values["grpc /guilder.wallet.v1.WalletService/BatchTransfer"] == "batch"
+    batches = {name for name, value in values.items() if value == "batch" and "grpc" not in name}
+    assert batches == {"POST /v1/transfers:batch", "POST /v1/commands:batch"}
     assert values["grpc /guilder.ledger.v1.LedgerService/GetStatement"] == "read"
     assert values["POST /v1/transfers"] == "write"
     assert values["GET /v1/wallets"] == "read"

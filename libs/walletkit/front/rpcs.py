@@ -30,6 +30,12 @@ SLOW = frozenset(
 )
 """Calls that read a whole journal before they answer."""
 
+BATCHES = frozenset(
+    f"/guilder.wallet.v1.WalletService/{name}"
+    for name in ("BatchTransfer", "BatchExecute", "StreamTransfers")
+)
+"""Calls that each carry many commands: one of them costs as much as a thousand others."""
+
 _KEY = "idempotency_key"
 _VARIABLE = re.compile(r"\{(\w+)\}")
 
@@ -81,6 +87,13 @@ class Rpc:
     def changes(self) -> bool:
         """Tell whether it may change something, as a stream may, too."""
         return self.path in GRPC_ONLY or any(one.method != "GET" for one in self.bindings)
+
+    @property
+    def counted_as(self) -> str:
+        """Return which of a client's limits a call counts against: read, write or batch."""
+        if self.path in BATCHES:
+            return "batch"
+        return "write" if self.changes else "read"
 
 
 def read(descriptors: Path, clusters: Collection[str]) -> tuple[Rpc, ...]:

@@ -20,6 +20,7 @@ _LIMITS = """# How many calls a client may make: `burst` at once, filled again b
 [default]
 read = { per_second = 10000, burst = 20000 }
 write = { per_second = 10000, burst = 20000 }
+batch = { per_second = 10000, burst = 20000 }
 
 # [clients."key:web"]
 # write = { per_second = 50, burst = 100 }

@@ -1,19 +1,21 @@
 """Decide whether a call is too many, and what its caller is told of its limit."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from edge.counters.buckets import Bucket, Buckets, Level
 from edge.counters.connection import CountersDownError
-from edge.domain.limits import READ, WRITE, Limits, Route
+from edge.domain.limits import BATCH, READ, WRITE, Limits, Route
 
 MAX_DESCRIPTORS = 8
 CLIENT, ROUTE = "client", "route"
 """The parts of a descriptor."""
 DOWN_RETRY_S = 1
+_ROUTES: Mapping[str, Route] = {READ: READ, BATCH: BATCH}
+"""As descriptors say them; what is none of these is a write."""
 
 log = structlog.get_logger()
 
@@ -50,9 +52,9 @@ class Throttle:
         return _verdict(found, levels)
 
     def _bucket(self, parts: dict[str, str]) -> Bucket:
-        route: Route = READ if parts.get(ROUTE) == READ else WRITE
+        route = _ROUTES.get(parts.get(ROUTE, ""), WRITE)
         client = parts[CLIENT]
-        return Bucket(client, route, self._limits.of(client, route))
+        return Bucket(client, *self._limits.of(client, route))
 
     def _uncounted(self, error: CountersDownError) -> Verdict:
         if not self._down:

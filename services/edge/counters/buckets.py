@@ -6,12 +6,17 @@ it may not lie further ahead than all tokens take. The key expires at that very 
 bucket needs no memory. The time is Redis's own: one clock for all processes.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.counters.connection import Client, guarded
 from edge.domain.limits import Limit
+
+TAKE_TIMEOUT_S = 0.5
+"""Of one answer, all in all. Shorter than Envoy waits for ours (walletkit.front.edge), so that it
+is always the setting that decides about calls which can't be counted."""
 
 # KEYS one for each bucket. ARGV how many tokens, then interval and burst of each. All give, or none
 # does. Returns, for each, µs until it would give, and µs until it is full.
@@ -81,5 +86,6 @@ class Buckets:
         for bucket in buckets:
             arguments += [repr(bucket.limit.interval_us), bucket.limit.burst]
         with guarded():
-            found = await self._take(keys=[bucket.name for bucket in buckets], args=arguments)
+            async with asyncio.timeout(TAKE_TIMEOUT_S):
+                found = await self._take(keys=[bucket.name for bucket in buckets], args=arguments)
         return [Level(*found[at : at + 2]) for at in range(0, len(found), 2)]

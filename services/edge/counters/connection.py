@@ -47,4 +47,5 @@ def guarded() -> Iterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise CountersDownError(str(error)) from error
+        # A deadline that is over says nothing.
+        raise CountersDownError(str(error) or type(error).__name__) from error

@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Route = Literal["read", "write"]
-"""What kind of call: one that changes nothing, or any other."""
+Route = Literal["read", "write", "batch"]
+"""What kind of call: one that changes nothing, one of many commands, or any other."""
 
 READ: Route = "read"
 WRITE: Route = "write"
+BATCH: Route = "batch"
 
 MAX_CLIENTS = 10_000
 """That can have limits of their own."""
@@ -41,6 +42,8 @@ class Default(BaseModel):
 
     read: Limit
     write: Limit
+    batch: Limit | None = None
+    """Left out, a batch counts as a write."""
 
 
 class Own(BaseModel):
@@ -50,6 +53,7 @@ class Own(BaseModel):
 
     read: Limit | None = None
     write: Limit | None = None
+    batch: Limit | None = None
 
 
 ClientId = Annotated[str, StringConstraints(min_length=1, max_length=255)]
@@ -63,9 +67,8 @@ class Limits(BaseModel):
     default: Default
     clients: Mapping[ClientId, Own] = Field(default_factory=dict, max_length=MAX_CLIENTS)
 
-    def of(self, client: str, route: Route) -> Limit:
-        """Return the limit of a client's calls of one kind."""
-        own = self.clients.get(client)
-        limit = None if own is None else getattr(own, route)
-        found: Limit = limit or getattr(self.default, route)
-        return found
+    def of(self, client: str, route: Route) -> tuple[Route, Limit]:
+        """Return as which kind a client's call of one kind is counted, and the limit of these."""
+        own: Limit | None = getattr(self.clients.get(client), route, None)
+        limit: Limit | None = own or getattr(self.default, route)
+        return self.of(client, WRITE) if limit is None else (route, limit)
