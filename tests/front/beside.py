@@ -35,8 +35,15 @@ async def envoy(
     """Run an Envoy with some settings changed; yield where it listens."""
     (port,) = free_ports(1)
     made = configuration(suite, documents=documents, listen=f"{LOOPBACK}:{port}", **changes)
-    (folder / "envoy.json").write_text(json.dumps(made), encoding="utf-8")
     url = f"{'https' if changes.get('tls_cert') else 'http'}://{LOOPBACK}:{port}"
+    async with running(made, folder, url):
+        yield url
+
+
+@asynccontextmanager
+async def running(made: dict[str, Any], folder: Path, url: str) -> AsyncIterator[None]:
+    """Run an Envoy of a configuration that listens at a URL until the block ends."""
+    (folder / "envoy.json").write_text(json.dumps(made), encoding="utf-8")
     with (folder / "envoy.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *(ENVOY, "-c", "envoy.json", "--concurrency", "1", "--disable-hot-restart"),
@@ -47,7 +54,7 @@ async def envoy(
         )
         try:
             await asyncio.wait_for(_ready(url, process), READY_S)
-            yield url
+            yield
         finally:
             process.terminate()
             await asyncio.wait_for(process.wait(), STOP_S)

@@ -171,12 +171,12 @@ async def test_what_is_internal_is_nowhere(door: Door) -> None:
 
 
 async def called(
-    door: Door, path: str, metadata: tuple[tuple[str, str], ...] = ()
+    door: Door, path: str, metadata: tuple[tuple[str, str], ...] = (), message: bytes = b""
 ) -> grpc.StatusCode:
-    """Make a call with an empty message; return its code."""
+    """Make a call with a message, empty by default; return its code."""
     call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = door.channel.unary_unary(path)
     try:
-        await call(b"", timeout=10, metadata=metadata)
+        await call(message, timeout=10, metadata=metadata)
     except grpc.aio.AioRpcError as error:
         return error.code()
     return grpc.StatusCode.OK

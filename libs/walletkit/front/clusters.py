@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from walletkit.front import authn, edge, names
+from walletkit.front import authn, edge, names, tls
 from walletkit.front.rpcs import SERVICES
 from walletkit.front.settings import FrontSettings
 
@@ -29,7 +29,7 @@ def clusters(settings: FrontSettings) -> list[Json]:
     """List the services, the edge where it has an address, and where keys are read from."""
     services = {cluster: service for service, cluster in SERVICES.items()}
     found = [
-        _service(cluster, address, services[cluster])
+        _service(cluster, address, services[cluster]) | tls.towards(settings, address)
         for cluster, address in addresses(settings).items()
     ]
     return found + [_keys(name, url) for name, url in authn.key_urls(settings).items()]
@@ -134,17 +134,5 @@ def _keys(name: str, url: str) -> Json:
     host = parts.hostname or ""
     cluster = _endpoint(name, f"{host}:{parts.port or (443 if secure else 80)}")
     if secure:
-        context = {
-            "@type": f"{names.TYPES}.transport_sockets.tls.v3.UpstreamTlsContext",
-            "sni": host,
-            "common_tls_context": {
-                "validation_context": {
-                    "trusted_ca": {"filename": "/etc/ssl/certs/ca-certificates.crt"},
-                    "match_typed_subject_alt_names": [
-                        {"san_type": "DNS", "matcher": {"exact": host}}
-                    ],
-                }
-            },
-        }
-        cluster["transport_socket"] = {"name": "tls", "typed_config": context}
+        cluster["transport_socket"] = tls.socket(host, tls.PUBLIC_AUTHORITIES)
     return cluster

@@ -5,7 +5,7 @@ The order is the point: docs/front-door.md gives the reason for each place.
 
 from typing import Any
 
-from walletkit.front import edge, names
+from walletkit.front import edge, local_rate, names
 from walletkit.front.authn import authentication
 from walletkit.front.matching import unless_present, unless_well_formed
 from walletkit.front.rpcs import SERVICES
@@ -24,6 +24,7 @@ def http_filters(settings: FrontSettings) -> list[Json]:
         _request_id(),
         *([_plain(names.CORS, "cors.v3.Cors")] if settings.cors_origins else []),
         _compressor(),
+        *local_rate.limits(settings),
         *edge.authorization(settings),
         authentication(settings),
         *edge.rate_limit(settings),

@@ -1,13 +1,14 @@
 """Use a filter for some requests only, by a header of theirs. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from walletkit.front import names
 
 Json = dict[str, Any]
 
-
-ANYTHING = ".*"
+ANYTHING = r"(?s)\C*"
+"""Any bytes, UTF-8 or not: what a dot takes besides UTF-8 is up to the library."""
 
 
 def unless_present(header: str, http_filter: Json) -> Json:
@@ -20,9 +21,12 @@ def unless_well_formed(header: str, regex: str, http_filter: Json) -> Json:
     return _delegate(http_filter, _single(header, regex))
 
 
-def only_with(header: str, http_filter: Json) -> Json:
-    """Skip a filter for requests that do not have a header."""
-    return _delegate(http_filter, {"not_matcher": _single(header, ANYTHING)})
+def only_with(headers: Sequence[str], http_filter: Json) -> Json:
+    """Skip a filter for requests that have none of these headers."""
+    present = [_single(header, ANYTHING) for header in headers]
+    # An or needs two parts at least.
+    found = present[0] if len(present) == 1 else {"or_matcher": {"predicate": present}}
+    return _delegate(http_filter, {"not_matcher": found})
 
 
 def _delegate(http_filter: Json, skipped: Json) -> Json:

@@ -33,6 +33,8 @@ REPLIES = {
     504: Reply(code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"),
 }
 """By HTTP status. Where services have a reason of that meaning, it is the same."""
+TOO_MANY = "too many calls: retry after what retry-after says"
+"""The same words whoever counts."""
 OTHER = Reply(code_pb2.INTERNAL, "FRONT_FAILED")
 
 
@@ -46,14 +48,21 @@ def local_replies() -> Json:
             # A token for somebody else is no credential, as the services say too.
             {"filter": _all(_status(403), _GRPC), "status_code": 401},
             {"filter": _status(403), "status_code": 401, **_json(REPLIES[401])},
+            {"filter": _all(_status(429), _GRPC), **_TOO_MANY},
+            {"filter": _status(429), **_TOO_MANY, **_json(REPLIES[429])},
+            # By itself Envoy would make UNKNOWN of it.
+            {"filter": _all(_status(413), _GRPC), "headers_to_add": [_grpc_status(REPLIES[413])]},
             *(
                 {"filter": _all(_status(status), _NOT_GRPC), **_json(reply)}
                 for status, reply in REPLIES.items()
-                if status != 403  # noqa: PLR2004  # dealt with above
+                if status not in {403, 429}  # dealt with above
             ),
             {"filter": _all(_status(400, "GE"), _NOT_GRPC), **_json(OTHER)},
         ]
     }
+
+
+_TOO_MANY = {"body": {"inline_string": TOO_MANY}}
 
 
 def _json(reply: Reply) -> Json:
@@ -70,6 +79,13 @@ def _json(reply: Reply) -> Json:
             "content_type": "application/json",
             "omit_empty_values": True,
         }
+    }
+
+
+def _grpc_status(reply: Reply) -> Json:
+    return {
+        "header": {"key": "grpc-status", "value": str(reply.code)},
+        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
     }
 
 

@@ -2,9 +2,16 @@
 
 import ipaddress
 from pathlib import Path
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode
 
 from walletkit import settings
@@ -87,11 +94,27 @@ class FrontSettings(BaseSettings):
     edge_address: Address | None = None
     edge_jwks: str = ""
     edge_issuer: str = ""
+    rate_limit_on_failure: Literal["allow", "deny"] = "allow"
+    """What becomes of calls when the edge does not say whether they are too many."""
+
+    # Services and edge are called by TLS with the authority; Envoy shows them the certificate.
+    upstream_ca: Path | None = None
+    upstream_cert: Path | None = None
+    upstream_key: Path | None = None
+
+    # Calls a second that get in here, and at once; 0: no limit.
+    local_rate: NonNegativeInt = 20_000
+    local_burst: PositiveInt = 40_000
+    # Of these, those with an API key or a signature, which cost the edge work before it knows them.
+    local_credential_rate: NonNegativeInt = 2_000
+    local_credential_burst: PositiveInt = 4_000
 
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = ()
     trusted_hops: int = Field(default=0, ge=0, le=10)
     """Proxies in front whose word of a client's address is taken."""
     max_body_bytes: int = Field(default=8 * 2**20, ge=1_024, le=16 * 2**20)
+    max_signed_body_bytes: int = Field(default=2**20, ge=1_024, le=16 * 2**20)
+    """Of a body that is kept until its signature was checked."""
     max_connections: PositiveInt = 10_000
     documents_dir: Path | None = None
     """A folder with ``openapi.json`` and ``docs/``, which anyone may read."""
@@ -101,6 +124,10 @@ class FrontSettings(BaseSettings):
     def _whole(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together")
+        if (self.upstream_cert is None) != (self.upstream_key is None):
+            raise ValueError("upstream_cert and upstream_key go together")
+        if self.upstream_cert is not None and self.upstream_ca is None:
+            raise ValueError("upstream_cert needs upstream_ca beside it")
         if len({self.edge_address is None, not self.edge_jwks, not self.edge_issuer}) > 1:
             raise ValueError("edge_address, edge_jwks and edge_issuer go together")
         return self
