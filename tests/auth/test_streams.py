@@ -96,7 +96,10 @@ def bearing(token: str) -> dict[str, Any]:
 def listen(channel: grpc.aio.Channel, token: str) -> "grpc.aio.UnaryStreamCall[bytes, bytes]":
     """Begin a stream of the server's."""
     service, name = BALANCES
-    return channel.unary_stream(f"/{service}/{name}")(b"", **bearing(token))
+    method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(
+        f"/{service}/{name}"
+    )
+    return method(b"", **bearing(token))
 
 
 async def ending_of(call: Any) -> tuple[grpc.StatusCode, str]:  # noqa: ANN401  # of either shape
