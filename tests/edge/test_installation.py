@@ -24,7 +24,7 @@ LIMITS = """
 read = { per_second = 1000, burst = 2000 }
 write = { per_second = 100, burst = 200 }
 
-[clients.slow]
+[clients."key:slow"]
 read = { per_second = 0.01, burst = 3 }
 """
 
