@@ -193,7 +193,7 @@ async def _serving(package: str, variables: Mapping[str, str]) -> AsyncIterator[
 async def _healthy(made: Installation, address: str) -> None:
     """Wait until a service answers; a probe needs no token, but a certificate."""
     async with asyncio.timeout(START_S), made.channel(address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)
         answer = await stub.Check(
             health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=START_S
         )

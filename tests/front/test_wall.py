@@ -94,7 +94,7 @@ def test_the_wall_can_be_taken_down(door: Door) -> None:
     assert walls(door, edge_address=None, edge_jwks="", edge_issuer="") == ["local_rate"]
 
 
-def walls(door: Door, **changes: Any) -> list[str]:
+def walls(door: Door, **changes: Any) -> list[str]:  # noqa: ANN401  # any setting
     """List the filters that count locally, of a configuration, which all come before edge's."""
     (listener,) = configuration(door.suite, **changes)["static_resources"]["listeners"]
     (chain,) = listener["filter_chains"]
