@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench.scenarios import Scenario
 from walletkit.stack import Stack, StackSettings
-from walletkit.stack.settings import free_ports
+from walletkit.stack.settings import MEASURED, free_ports
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("tools/setup.sh", "libs/walletkit/stack/__main__.py", "clients/python/guilder/cli")
@@ -104,7 +104,8 @@ class Checkout:
         git("checkout", "--quiet", "--force", "--detach", commit, folder=folder)
         git("clean", "--quiet", "--force", "-d", folder=folder)
         shards = len(StackSettings().shard_ports)
-        ports = free_ports(shards + 7)
+        own = shards + 7
+        ports = free_ports(own + len(MEASURED))
         settings = StackSettings(
             run_dir=folder / ".run",
             shard_ports=tuple(ports[:shards]),
@@ -115,6 +116,11 @@ class Checkout:
             notify_port=ports[shards + 4],
             envoy_port=ports[shards + 5],
             edge_port=ports[shards + 6],
+            wallet_metrics_port=ports[own],
+            ledger_metrics_port=ports[own + 1],
+            notify_metrics_port=ports[own + 2],
+            edge_metrics_port=ports[own + 3],
+            relay_metrics_port=ports[own + 4],
         )
         return cls(name, commit, folder, Stack(settings))
 
@@ -153,6 +159,10 @@ class Checkout:
         return {
             **kept,
             **{f"GUILDER_{name}_PORT": str(port) for name, port in services.items()},
+            **{
+                f"GUILDER_{name.upper()}_METRICS_PORT": str(settings.metrics_port(name))
+                for name in MEASURED
+            },
             **{f"GUILDER_{name}_ADDRESS": self.stack.address(name.lower()) for name in services},
             "GUILDER_RUN_DIR": str(settings.run_dir),
             "GUILDER_SHARD_PORTS": ",".join(map(str, settings.shard_ports)),

@@ -1,6 +1,7 @@
 """Read a service's command line, ``python -m <service> <command>``, and run what it says."""
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
@@ -9,6 +10,8 @@ import uvloop
 
 from walletkit.auth.refusals import StartError
 from walletkit.settings import SettingsError
+from walletkit.telemetry import exposition, loop_lag
+from walletkit.telemetry.exporter import ExporterError, exporting
 
 USAGE_ERROR = 2
 _Settings = TypeVar("_Settings")
@@ -30,9 +33,22 @@ def choose(
         sys.exit(USAGE_ERROR)
 
 
-def run(service: Coroutine[Any, Any, None]) -> None:
-    """Run a service to its end; exit with 1 when it must not start as it is set up."""
+def run(service: Coroutine[Any, Any, None], name: str, metrics_address: str | None) -> None:
+    """Run a service to its end, and serve its metrics meanwhile.
+
+    Exit with 1 when it must not start as it is set up.
+    """
     try:
-        uvloop.run(service)
-    except StartError as error:
+        with exporting(metrics_address, exposition.own(name)):
+            uvloop.run(_measured(service))
+    except (StartError, ExporterError) as error:
+        service.close()
         sys.exit(f"refused: {error}")
+
+
+async def _measured(service: Coroutine[Any, Any, None]) -> None:
+    measuring = asyncio.create_task(loop_lag.measure(), name="loop-lag")
+    try:
+        await service
+    finally:
+        measuring.cancel()

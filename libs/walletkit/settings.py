@@ -21,6 +21,9 @@ def _check_url(url: str) -> str:
 Address = Annotated[str, Field(pattern=r"^[^\s]+:[0-9]{1,5}$")]
 """``host:port``."""
 
+MetricsAddress = Annotated[str, Field(pattern=r"^(unix:@[!-~]{1,100}|[^\s]+:[0-9]{1,5})$")]
+"""``host:port``, or ``unix:@name`` for an abstract Unix socket."""
+
 DatabaseUrl = Annotated[str, AfterValidator(_check_url)]
 """``mysql://user:password@host:port/database``. It may hold a password: give it ``repr=False``."""
 

@@ -7,7 +7,7 @@ import uvloop
 
 from edge.settings import Settings, load
 from edge.store import bootstrap
-from walletkit.command import USAGE_ERROR, choose
+from walletkit.command import USAGE_ERROR, choose, run
 from walletkit.settings import SettingsError
 from walletkit.telemetry import log
 
@@ -45,7 +45,7 @@ def _run(command: str, settings: Settings) -> None:
         return
     from edge import wiring  # noqa: PLC0415  # migrate needs neither gRPC nor Redis
 
-    uvloop.run(wiring.serve(settings))
+    run(wiring.serve(settings), "edge", settings.metrics_address)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 from edge.domain.limits import Limits
 from walletkit import settings
 from walletkit.auth.settings import AuthSettings
-from walletkit.settings import Address, DatabaseUrl, LogLevel, strict
+from walletkit.settings import Address, DatabaseUrl, LogLevel, MetricsAddress, strict
 
 PREFIX = "EDGE_"
 
@@ -71,6 +71,8 @@ class Settings(AuthSettings):
     max_keys: int = Field(default=10_000, ge=1, le=1_000_000)
     allow_weak_durability: bool = False
     log_level: LogLevel = "INFO"
+    # Where Prometheus asks; nowhere unless it is set.
+    metrics_address: MetricsAddress | None = None
 
 
 def load() -> Settings:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from walletkit import settings
 from walletkit.auth.settings import AuthSettings
-from walletkit.settings import Address, DatabaseUrl, LogLevel, strict
+from walletkit.settings import Address, DatabaseUrl, LogLevel, MetricsAddress, strict
 
 PREFIX = "LEDGER_"
 
@@ -23,6 +23,8 @@ class Settings(AuthSettings):
     database_url: DatabaseUrl = Field(repr=False)
     wallet_address: Address
     log_level: LogLevel = "INFO"
+    # Where Prometheus asks; nowhere unless it is set.
+    metrics_address: MetricsAddress | None = None
     # Commits of one shard are so far apart unless one is full: fewer and larger ones cost less.
     commit_interval_ms: int = Field(default=50, ge=0, le=1_000)
     allow_weak_durability: bool = False

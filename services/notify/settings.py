@@ -10,7 +10,7 @@ from pydantic import Field
 
 from walletkit import settings
 from walletkit.auth.settings import AuthSettings
-from walletkit.settings import Address, DatabaseUrl, LogLevel, strict
+from walletkit.settings import Address, DatabaseUrl, LogLevel, MetricsAddress, strict
 
 PREFIX = "NOTIFY_"
 
@@ -32,6 +32,8 @@ class Settings(AuthSettings):
     allow_private_targets: bool = False
     allow_weak_durability: bool = False
     log_level: LogLevel = "INFO"
+    # Where Prometheus asks; nowhere unless it is set.
+    metrics_address: MetricsAddress | None = None
 
     # What is kept of each shard's stream, for watchers that resume and for replays.
     kept_records: int = Field(default=100_000, ge=1, le=10_000_000)

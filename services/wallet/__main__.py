@@ -9,6 +9,8 @@ from wallet.store import bootstrap
 from walletkit.command import choose, run
 from walletkit.rpc.workers import run_workers
 from walletkit.telemetry import log
+from walletkit.telemetry.exporter import ExporterError, exporting, worker_addresses
+from walletkit.telemetry.gathering import of_workers
 
 COMMANDS = {
     "serve": "answer calls",
@@ -33,10 +35,27 @@ def _run(command: str, settings: Settings) -> None:
         return
     from wallet import wiring  # noqa: PLC0415  # migrate needs neither gRPC nor the engine
 
-    if command == "serve" and settings.workers > 1:
-        worker = (sys.executable, "-P", "-m", "wallet", "serve")
-        sys.exit(uvloop.run(run_workers(settings.workers, worker, {"WALLET_WORKERS": "1"})))
-    run(wiring.serve(settings) if command == "serve" else wiring.relay(settings))
+    if command == "relay":
+        run(wiring.relay(settings), "relay", settings.metrics_address)
+    elif settings.workers > 1:
+        sys.exit(_run_workers(settings))
+    else:
+        run(wiring.serve(settings), "wallet", settings.metrics_address)
+
+
+def _run_workers(settings: Settings) -> int:
+    """Run workers; one scrape of this process asks all of them."""
+    command = (sys.executable, "-P", "-m", "wallet", "serve")
+    addresses = worker_addresses(settings.workers)
+    environments = [{"WALLET_WORKERS": "1"} for _ in addresses]
+    if settings.metrics_address is not None:
+        for environment, address in zip(environments, addresses, strict=True):
+            environment["WALLET_METRICS_ADDRESS"] = address
+    try:
+        with exporting(settings.metrics_address, of_workers(addresses)):
+            return uvloop.run(run_workers(command, environments))
+    except ExporterError as error:
+        sys.exit(f"refused: {error}")
 
 
 if __name__ == "__main__":

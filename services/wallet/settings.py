@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from walletkit.auth.settings import AuthSettings
-from walletkit.settings import Address, DatabaseUrl, LogLevel, SettingsError, strict
+from walletkit.settings import Address, DatabaseUrl, LogLevel, MetricsAddress, SettingsError, strict
 
 PREFIX = "WALLET_"
 MAX_SHARDS = 1_024
@@ -38,6 +38,8 @@ class Settings(AuthSettings):
     )
     workers: int = Field(default=1, ge=1, le=64)
     log_level: LogLevel = "INFO"
+    # Where Prometheus asks; nowhere unless it is set.
+    metrics_address: MetricsAddress | None = None
     queue_limit: int = Field(default=10_000, ge=1, le=1_000_000)
     batch_window_ms: int = Field(default=20, ge=0, le=1_000)
     leg_wait_ms: int = Field(default=1_000, ge=0, le=60_000)

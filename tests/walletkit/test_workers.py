@@ -10,7 +10,8 @@ from pathlib import Path
 PARENT = """
 import asyncio, sys
 from walletkit.rpc.workers import run_workers
-sys.exit(asyncio.run(run_workers(2, (sys.executable, "-c", sys.argv[1]), {"FOLDER": sys.argv[2]})))
+command = (sys.executable, "-c", sys.argv[1])
+sys.exit(asyncio.run(run_workers(command, [{"FOLDER": sys.argv[2]}] * 2)))
 """
 WORKER = """
 import os, pathlib, signal, sys, time

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
+from time import perf_counter
 from typing import Any, NamedTuple, NoReturn, TypeAlias, cast
 
 import grpc
@@ -25,6 +26,7 @@ from walletkit.rpc.admission import TRUSTING, Admission
 from walletkit.rpc.keys import KEY, keyed
 from walletkit.rpc.roles import OPEN, check, denied, roles_of
 from walletkit.rpc.status import DETAILS_KEY, GRPC_CODES, to_status
+from walletkit.telemetry.metrics.calls import CallMeter
 
 _OURS = "/guilder."
 AUTHORIZATION = "authorization"
@@ -117,7 +119,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         if entry.handler.stream_stream is not None:
             return _held_to(entry.handler, partial(self._admission.verify, credential))
         if entry.handler.unary_stream is not None:
-            return _ended_with(entry.handler, method, self._admission, credential)
+            return _ended_with(entry.handler, self._admission, credential)
         return entry.handler
 
     def _enter(self, ways: Ways, handler: Method, method: str) -> Method:
@@ -168,7 +170,7 @@ def _wrap(handler: Method, method: str, admit: Admit, introduce: Introduce | Non
     if introduce is not None:
         call = _introduced(call, introduce)
     wrap = _unary if shape.endswith("unary") else _stream
-    return _rebuild(handler, **{shape: wrap(call, method, admit)})
+    return _rebuild(handler, **{shape: wrap(call, method, admit, CallMeter(method))})
 
 
 def _introduced(call: Handler, introduce: Introduce) -> Handler:
@@ -206,9 +208,7 @@ def _held_to(handler: Method, verify: Callable[[], Awaitable[object]]) -> Method
     return _rebuild(handler, stream_stream=answer)
 
 
-def _ended_with(
-    handler: Method, method: str, admission: Admission, credential: str | bytes
-) -> Method:
+def _ended_with(handler: Method, admission: Admission, credential: str | bytes) -> Method:
     """End a server's stream when the credential that began it does, also while it is silent."""
     call = cast("Handler", handler.unary_stream)
 
@@ -232,63 +232,82 @@ def _ended_with(
             async for response in responses(request, context):
                 yield response
         except ServiceError as error:
-            await _abort(context, error, method)
+            # The method's own stream has counted itself as cancelled.
+            await _abort(context, error)
 
     return _rebuild(handler, unary_stream=answer)
 
 
-def _unary(call: Handler, method: str, admit: Admit) -> Handler:
+def _unary(call: Handler, method: str, admit: Admit, meter: CallMeter) -> Handler:
     async def answer(request: object, context: Context) -> object:
+        began = perf_counter()
         try:
             admit()
-            return await call(request, context)
+            reply: object = await call(request, context)
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the caller gets a status
-            await _abort(context, error, method)
+            told = _told(context, error, method)
+            meter.failed(told.code, told.reason, began)
+            await _abort(context, told)
+        except BaseException:
+            meter.cancelled(began)
+            raise
+        meter.answered(began)
+        return reply
 
     return answer
 
 
-def _stream(call: Handler, method: str, admit: Admit) -> Handler:
+def _stream(call: Handler, method: str, admit: Admit, meter: CallMeter) -> Handler:
     async def answer(request: object, context: Context) -> AsyncIterator[object]:
         try:
             admit()
             async for response in call(request, context):
                 yield response
         except Exception as error:  # noqa: BLE001  # whatever went wrong, the caller gets a status
-            await _abort(context, error, method)
+            told = _told(context, error, method)
+            meter.failed(told.code, told.reason)
+            await _abort(context, told)
+        except BaseException:
+            meter.cancelled()
+            raise
+        meter.ended()
 
     return answer
 
 
 def _refusal(error: ServiceError, method: str) -> Method:
     """Return a handler that ends a call of any shape at once, before a message is read."""
+    meter = CallMeter(method) if method.startswith(_OURS) else None
 
     async def answer(_requests: object, context: Context) -> AsyncIterator[object]:
-        await _abort(context, error, method)
+        if meter is not None:
+            meter.failed(error.code, error.reason)
+        await _abort(context, error)
         yield  # never reached: it makes this a stream of answers
 
     refusal: Method = grpc.stream_stream_rpc_method_handler(answer)
     return refusal
 
 
-async def _abort(context: Context, error: Exception, method: str) -> NoReturn:
-    """End the call with the error's status.
+def _told(context: Context, error: Exception, method: str) -> ServiceError:
+    """Return what the caller is told.
 
     What is not ours to explain becomes INTERNAL and is logged.
     """
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    if not isinstance(error, ServiceError):
-        request_id = request_id_of(context)
-        if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
-            error = ServiceError("DEADLINE_EXCEEDED", "time ran out; retry with the same key")
-        else:
-            log.error("call failed", method=method, request_id=request_id, exc_info=error)
-            error = ServiceError(
-                "INTERNAL",
-                f"internal error, request id {request_id}",
-                {"request_id": request_id},
-            )
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
+        return ServiceError("DEADLINE_EXCEEDED", "time ran out; retry with the same key")
+    request_id = request_id_of(context)
+    log.error("call failed", method=method, request_id=request_id, exc_info=error)
+    text = f"internal error, request id {request_id}"
+    return ServiceError("INTERNAL", text, {"request_id": request_id})
+
+
+async def _abort(context: Context, error: ServiceError) -> NoReturn:
+    """End the call with the error's status."""
     status = to_status(error)
     trailers = ((DETAILS_KEY, status.SerializeToString()),)
     await context.abort(GRPC_CODES[error.code], error.message, trailers)

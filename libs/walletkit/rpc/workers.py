@@ -27,15 +27,19 @@ _PR_SET_PDEATHSIG = 1
 log = structlog.get_logger()
 
 
-async def run_workers(count: int, command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Keep ``count`` workers running until a signal says stop. Return the exit code."""
+async def run_workers(command: Sequence[str], environments: Sequence[Mapping[str, str]]) -> int:
+    """Keep a worker running for each environment until a signal says stop.
+
+    Each gets its environment beside this process's. Return the exit code.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as group:
         keepers = [
-            group.create_task(_keep(worker, command, environment, stop)) for worker in range(count)
+            group.create_task(_keep(worker, command, environment, stop))
+            for worker, environment in enumerate(environments)
         ]
     return max(keeper.result() for keeper in keepers)
 

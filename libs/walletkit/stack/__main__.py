@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from walletkit.stack import ProcessStatus, Stack, StackError, StackSettings
+from walletkit.stack.settings import MEASURED
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 console = Console(highlight=False)
@@ -28,6 +29,8 @@ def up() -> None:
         shown = [f"{name} {stack.address(name)}" for name in ("wallet", "ledger", "notify", "edge")]
         console.print(f"up: {', '.join(shown)}")
         console.print(f"up: REST {stack.rest_url}, with a token")
+        measured = [f"{name} {stack.settings.metrics_port(name)}" for name in MEASURED]
+        console.print(f"up: metrics of {', '.join(measured)}, GET /metrics")
 
 
 @app.command()

@@ -6,7 +6,7 @@ from functools import partial
 
 from walletkit.stack import edge, issuer, probes
 from walletkit.stack.process import Spec
-from walletkit.stack.settings import LOOPBACK, StackSettings
+from walletkit.stack.settings import LOOPBACK, MEASURED, StackSettings
 
 LEDGER = "ledger"
 NOTIFY = "notify"
@@ -107,8 +107,16 @@ def _service(
         probe=probes.handles_sigterm if port is None else partial(probes.grpc_health, port),
         port=port,
         port_setting=f"GUILDER_{name.upper()}_PORT",
-        env=_own(environment(settings), prefix=f"{arguments[0].upper()}_"),
+        env=_own(environment(settings), prefix=f"{arguments[0].upper()}_")
+        | _metrics(settings, name, arguments[0]),
     )
+
+
+def _metrics(settings: StackSettings, name: str, package: str) -> dict[str, str]:
+    """Say where a process answers Prometheus: wallet and relay share a prefix, but no port."""
+    if name not in MEASURED:
+        return {}
+    return {f"{package.upper()}_METRICS_ADDRESS": f"{LOOPBACK}:{settings.metrics_port(name)}"}
 
 
 def _own(variables: Mapping[str, str], prefix: str) -> dict[str, str]:

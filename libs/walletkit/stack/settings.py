@@ -14,6 +14,9 @@ LOOPBACK = "127.0.0.1"
 FREE_PORTS = range(20_000, 32_000)
 FREE_PORT_TRIES = 1_000
 
+MEASURED = ("wallet", "ledger", "notify", "edge", "relay")
+"""What has metrics."""
+
 Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
@@ -44,6 +47,12 @@ class StackSettings(BaseSettings):
     # Threads of Envoy: each is an event loop of its own, and takes its share of the connections.
     envoy_concurrency: Annotated[int, Field(ge=1, le=256)] = 1
     edge_port: Port = 50_054
+    # Where each process answers Prometheus.
+    wallet_metrics_port: Port = 9_101
+    ledger_metrics_port: Port = 9_102
+    notify_metrics_port: Port = 9_103
+    edge_metrics_port: Port = 9_104
+    relay_metrics_port: Port = 9_105
     wallet_workers: PositiveInt = 1
     log_level: str = "INFO"
     # The demo's webhook receiver listens on loopback, which notify refuses unless told.
@@ -66,14 +75,21 @@ class StackSettings(BaseSettings):
         ports = [*self.shard_ports, self.books_port, self.redis_port]
         ports += [self.wallet_port, self.ledger_port, self.notify_port, self.envoy_port]
         ports.append(self.edge_port)
+        ports += [self.metrics_port(name) for name in MEASURED]
         if twice := sorted({port for port in ports if ports.count(port) > 1}):
             raise ValueError(f"port {twice[0]} is given to two processes")
         return self
 
+    def metrics_port(self, name: str) -> int:
+        """Return where a service, or the relay, answers Prometheus."""
+        port: int = getattr(self, f"{name}_metrics_port")
+        return port
+
     @classmethod
     def for_tests(cls, run_dir: Path, *, shards: int = 2) -> Self:
         """Return settings with free ports and small buffers, whatever the environment says."""
-        ports = free_ports(shards + 7)
+        own = shards + 7
+        ports = free_ports(own + len(MEASURED))
         return cls(
             run_dir=run_dir,
             shard_ports=tuple(ports[:shards]),
@@ -85,6 +101,11 @@ class StackSettings(BaseSettings):
             envoy_port=ports[shards + 5],
             envoy_concurrency=1,
             edge_port=ports[shards + 6],
+            wallet_metrics_port=ports[own],
+            ledger_metrics_port=ports[own + 1],
+            notify_metrics_port=ports[own + 2],
+            edge_metrics_port=ports[own + 3],
+            relay_metrics_port=ports[own + 4],
             wallet_workers=1,
             allow_private_targets=True,
             buffer_pool_mb=64,

@@ -135,6 +135,10 @@ class Stack:
         assert port is not None, "every database has a port"
         return run_sql(port, statement)
 
+    def metrics_url(self, name: str) -> str:
+        """Return where a service, or the relay, answers Prometheus."""
+        return f"http://{LOOPBACK}:{self.settings.metrics_port(name)}/metrics"
+
     def shard_url(self, number: int, database: str) -> str:
         """Return the URL of a database on a shard."""
         return services.database_url(self.settings.shard_ports[number], database)
