@@ -47,8 +47,8 @@ class Ledger:
         self._url = settings.database_url
         self._durable = not settings.allow_weak_durability
         self._answered_at = float("-inf")
-        self._reads = Pool(self._url, READ_SESSIONS)
-        self._proofs = Pool(self._url, PROOF_SESSIONS)
+        self._reads = Pool(self._url, READ_SESSIONS, "reads")
+        self._proofs = Pool(self._url, PROOF_SESSIONS, "proofs")
         self._positions = Positions(self._reads)
         self._channel = open_channel(settings.wallet_address, settings)
         self._streams = Streams(self._writer, settings.commit_interval_ms / 1_000)

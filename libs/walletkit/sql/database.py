@@ -8,13 +8,16 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from walletkit.errors import ServiceError
 from walletkit.sql.session import IDLE_TIMEOUT_S, open_session
+from walletkit.telemetry.metrics import edge, notify
 
 POOL_SIZE = 8
 POOL_TIMEOUT_S = 3
 CALL_TIMEOUT_S = 5
+_METRICS = {"notify": notify, "edge": edge}
 
 
 class Database:
@@ -35,6 +38,11 @@ class Database:
             pool_pre_ping=True,
             pool_recycle=IDLE_TIMEOUT_S // 2,
         )
+        pool = self._engine.pool
+        assert isinstance(pool, QueuePool), "an engine of a server has this one"
+        metrics = _METRICS[service]
+        metrics.CONNECTIONS.of().follow(pool.checkedout)
+        metrics.CONNECTIONS_MAX.of().set(POOL_SIZE)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

@@ -19,6 +19,7 @@ from edge.counters.nonces import Nonces
 from edge.domain import signature
 from edge.domain.key import Key, Kind, State, is_secret_of, read_bearer
 from walletkit.errors import ServiceError
+from walletkit.telemetry.metrics import edge as metrics
 
 API_KEY_HEADER = "x-api-key"
 AUTHORIZATION_HEADER = "authorization"
@@ -72,15 +73,28 @@ class Gate:
         self._issuer = issuer
         self._uses = uses
         self._window_s = window_s
+        self._seconds = metrics.DECISION_SECONDS.of()
+        self._decisions = {
+            name: metrics.DECISIONS.of(name)
+            for name in ("passed", "granted", "refused", "undecided")
+        }
 
     async def check(self, attempt: Attempt) -> Grant | Refusal:
         """Decide. A call without a credential of edge's passes as it is: tokens are Envoy's."""
+        began = time.perf_counter()
+        decided = await self._check(attempt)
+        self._decisions[_name(decided)].add()
+        self._seconds.observe(time.perf_counter() - began)
+        return decided
+
+    async def _check(self, attempt: Attempt) -> Grant | Refusal:
         has_key = API_KEY_HEADER in attempt.headers
         signed = signature.is_signed(attempt.headers)
         if not (has_key or signed):
             return Grant()
         if has_key + signed + (AUTHORIZATION_HEADER in attempt.headers) > 1:
-            return Refusal("give one credential: authorization, x-api-key or a signature")
+            text = "give one credential: authorization, x-api-key or a signature"
+            return _refuse("several credentials", text)
         try:
             if has_key:
                 return await self._check_bearer(attempt.headers[API_KEY_HEADER])
@@ -109,15 +123,16 @@ class Gate:
         The other way round anybody could use up nonces.
         """
         if attempt.body is None:
-            return Refusal("calls of this kind can't be signed: use a token or an API key")
+            text = "calls of this kind can't be signed: use a token or an API key"
+            return _refuse("without a body", text)
         now_us = time.time_ns() // 1_000
         try:
             signed = signature.read(attempt.method, attempt.path, attempt.headers, attempt.body)
         except signature.MalformedError as error:
-            return Refusal(str(error))
+            return _refuse("malformed signature", str(error))
         if not signature.is_timely(signed, now_us, self._window_s):
             rule = f"must be within {self._window_s} s of now"
-            return Refusal(f"{signature.TIMESTAMP_HEADER}: {rule}")
+            return _refuse("untimely", f"{signature.TIMESTAMP_HEADER}: {rule}")
         key = await self._keyring.find(signed.key_id)
         if not signature.is_valid(signed, self._secrets(key, now_us)):
             return _refuse("unknown key or wrong signature", "the signature is not valid", key)
@@ -143,7 +158,15 @@ class Gate:
         return Grant(self._issuer.token(key, now_us), remove)
 
 
+def _name(decided: Grant | Refusal) -> str:
+    """Name a decision, as the metrics do."""
+    if isinstance(decided, Grant):
+        return "granted" if decided.token else "passed"
+    return "undecided" if decided.retry else "refused"
+
+
 def _refuse(cause: str, message: str, key: Key | None = None) -> Refusal:
     """Refuse, and log why; a key's id is no secret."""
+    metrics.REFUSALS.of(cause).add()
     log.info("credential refused", cause=cause, key_id="" if key is None else key.key_id.hex())
     return Refusal(message)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from edge.domain.key import Key
 from edge.store.keys import Keys
 from walletkit.errors import ServiceError
+from walletkit.telemetry.metrics.edge import KEY_LOOKUPS, KEYS_CACHED
 
 FRESH_S = 5.0
 """A key that was read so long ago is read again before it is believed."""
@@ -39,6 +40,10 @@ class Keyring:
         self._known: OrderedDict[bytes, _Entry] = OrderedDict()
         self._unknown: OrderedDict[bytes, float] = OrderedDict()
         self._lookups: dict[bytes, asyncio.Task[Key | None]] = {}
+        self._found = {
+            source: KEY_LOOKUPS.of(source) for source in ("memory", "unknown", "database", "stale")
+        }
+        KEYS_CACHED.of().follow(lambda: len(self._known))
 
     async def find(self, key_id: bytes) -> Key | None:
         """Return a key, whatever its state; None for an id that nobody has.
@@ -49,16 +54,21 @@ class Keyring:
         entry = self._known.get(key_id)
         if entry is not None and now - entry.read_at < FRESH_S:
             self._known.move_to_end(key_id)
+            self._found["memory"].add()
             return entry.key
         if now - self._unknown.get(key_id, -FRESH_S) < FRESH_S:
+            self._found["unknown"].add()
             return None
         try:
-            return await self._look_up(key_id, known=entry is not None)
+            key = await self._look_up(key_id, known=entry is not None)
         except ServiceError:
             now = asyncio.get_running_loop().time()
             if entry is not None and now - entry.read_at < STALE_S:
+                self._found["stale"].add()
                 return entry.key
             raise
+        self._found["database"].add()
+        return key
 
     def forget(self, key_id: bytes) -> None:
         """Read a key again before it is believed: it was changed here.

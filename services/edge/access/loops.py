@@ -9,6 +9,7 @@ import structlog
 from edge.access.uses import Uses
 from walletkit.errors import ServiceError
 from walletkit.sql.database import Database
+from walletkit.telemetry.metrics.edge import LOOP_FAULTS
 
 PING_S = 1.0
 STALE_S = 4.0
@@ -70,7 +71,7 @@ class Loops:
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
         """Repeat a step until the stop; say when it begins to fail and when it works again."""
-        failing = False
+        failing, faults = False, LOOP_FAULTS.of(name)
         while not self._stopping.is_set():
             try:
                 await step()
@@ -80,6 +81,7 @@ class Loops:
                 elif not failing:
                     log.warning("loop waits", loop=name, reason=error.reason)
                 failing = True
+                faults.add()
                 await self._pause(FAULT_S)
             else:
                 if failing:

@@ -9,6 +9,7 @@ import structlog
 from edge.counters.buckets import Bucket, Buckets, Level
 from edge.counters.connection import CountersDownError
 from edge.domain.limits import BATCH, READ, WRITE, Limits, Route
+from walletkit.telemetry.metrics.edge import RATE_DECISIONS
 
 MAX_DESCRIPTORS = 8
 CLIENT, ROUTE = "client", "route"
@@ -36,6 +37,11 @@ class Throttle:
         self._limits = limits
         self._allow_uncounted = allow_uncounted
         self._down = False
+        self._decisions = {
+            (route, name): RATE_DECISIONS.of(route, name)
+            for route in (READ, WRITE, BATCH)
+            for name in ("passes", "limited", "uncounted")
+        }
 
     async def count(self, descriptors: Sequence[dict[str, str]], calls: int) -> Verdict:
         """Count calls against each descriptor's bucket, or, if one is empty, against none."""
@@ -45,11 +51,19 @@ class Throttle:
         try:
             levels = await self._buckets.take(found, calls)
         except CountersDownError as error:
+            self._note(found, "uncounted", calls)
             return self._uncounted(error)
         if self._down:
             log.info("calls are counted again")
             self._down = False
-        return _verdict(found, levels)
+        verdict = _verdict(found, levels)
+        self._note(found, "passes" if verdict.passes else "limited", calls)
+        return verdict
+
+    def _note(self, buckets: Sequence[Bucket], decision: str, calls: int) -> None:
+        """Count calls: once, whatever the number of buckets that count them."""
+        route = _ROUTES.get(buckets[0].route, WRITE)
+        self._decisions[route, decision].add(calls)
 
     def _bucket(self, parts: dict[str, str]) -> Bucket:
         route = _ROUTES.get(parts.get(ROUTE, ""), WRITE)

@@ -10,9 +10,11 @@ from guilder.type.v1.position_pb2 import Position
 from ledger.domain.findings import Difference, Findings
 from ledger.reconcile.balances import Reconciler
 from ledger.reconcile.chain import verify_chain
+from ledger.reconcile.telling import ALL, told
 from ledger.reconcile.transit import verify_transit
 from ledger.store.pool import Pool
 from walletkit.ids import format_id
+from walletkit.telemetry.metrics.ledger import TRANSIT_OPEN
 
 MAX_AT_ONCE = 2
 """Proofs that run at the same time; others wait their turn within their deadlines."""
@@ -34,7 +36,9 @@ class Proofs:
     async def verify_chain(self, request: api.VerifyChainRequest) -> api.VerifyChainResponse:
         """Verify a shard. Raise ``ServiceError`` (SHARD_NOT_FOUND, LEDGER_UNAVAILABLE)."""
         async with self._turns:
-            report = await verify_chain(self._pool, request.shard)
+            with told("chain", str(request.shard)) as proof:
+                report = await verify_chain(self._pool, request.shard)
+                proof.findings = report.findings
         return api.VerifyChainResponse(
             position=Position(shard=request.shard, seq=report.position.seq),
             records=report.replay.records,
@@ -47,7 +51,10 @@ class Proofs:
     async def verify_transit(self) -> api.VerifyTransitResponse:
         """Verify all legs. Raise ``ServiceError`` (LEDGER_UNAVAILABLE)."""
         async with self._turns:
-            report = await verify_transit(self._pool)
+            with told("transit", ALL) as proof:
+                report = await verify_transit(self._pool)
+                proof.findings = report.pairs.findings
+        TRANSIT_OPEN.of().set(report.pairs.open)
         return api.VerifyTransitResponse(
             paired=report.pairs.paired,
             open=report.pairs.open,
@@ -65,9 +72,11 @@ class Proofs:
     ) -> api.ReconcileResponse:
         """Reconcile a shard; what is raised is the ``Reconciler``'s."""
         async with self._turns:
-            position, comparison, intents = await self._reconciler.reconcile(
-                request.shard, context.time_remaining()
-            )
+            with told("reconcile", str(request.shard)) as proof:
+                position, comparison, intents = await self._reconciler.reconcile(
+                    request.shard, context.time_remaining()
+                )
+                proof.findings = comparison.findings
         return api.ReconcileResponse(
             position=Position(shard=request.shard, seq=position.seq),
             wallets=comparison.wallets,

@@ -10,6 +10,7 @@ from ledger.store.codec import MalformedRecordError, UnknownVersionError, decode
 from walletkit.chain import next_hash
 from walletkit.errors import ServiceError
 from walletkit.payload import size
+from walletkit.telemetry.metrics.ledger import REFUSALS
 
 log = structlog.get_logger()
 
@@ -52,6 +53,7 @@ def refusal(reason: str, shard: int, seq: int, text: str) -> ServiceError:
 
     From here on the shard's stream stands still.
     """
+    REFUSALS.of(str(shard), reason).add()
     log.error("record refused", reason=reason, shard=shard, seq=seq, detail=text)
     message = f"shard {shard}, record {seq}: {text}"
     return ServiceError(reason, message, {"shard": str(shard), "seq": str(seq)})

@@ -10,6 +10,7 @@ answered, so they are never ahead.
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
@@ -28,6 +29,7 @@ from ledger.store.shard_store import Locked, ShardStore
 from walletkit.chain import genesis_hash
 from walletkit.errors import ServiceError
 from walletkit.sql.session import error_number
+from walletkit.telemetry.metrics import ledger as metrics
 
 MAX_TRIES = 8
 RETRY_PAUSE_S = 0.05
@@ -67,6 +69,7 @@ class ShardWriter:
         self._sure = False
         self._accounts: dict[bytes, Account] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._meter = _Meter(shard)
 
     async def position(self) -> Position:
         """Return how far the shard is durable. Raise ``ServiceError`` (LEDGER_UNAVAILABLE)."""
@@ -110,6 +113,7 @@ class ShardWriter:
                         "commit failed", shard=self._shard, attempt=attempt, error=repr(error)
                     )
                     self._doubt()
+                    self._meter.faults.add()
                     failure = error
                 except BaseException:
                     self._doubt()
@@ -181,6 +185,7 @@ class ShardWriter:
 
         Return that one's refusal.
         """
+        began = time.perf_counter()
         touched: set[bytes] = set()
         holds: set[bytes] = set()
         currencies: set[str] = set()
@@ -201,6 +206,7 @@ class ShardWriter:
             self._position = Position(last.seq, last.hash)
             self._remember(commit.accounts)
             self._positions.announce(self._shard, last.seq)
+            self._meter.committed(commit, time.perf_counter() - began)
         else:
             await self._store.unlock()
         return mismatch
@@ -260,3 +266,27 @@ class ShardWriter:
 
     def _refusal(self, reason: str, item: Incoming, text: str) -> ServiceError:
         return refusal(reason, self._shard, item.seq, text)
+
+
+class _Meter:
+    """The instruments of one shard."""
+
+    def __init__(self, number: int) -> None:
+        shard = str(number)
+        self.faults = metrics.COMMIT_FAULTS.of(shard)
+        self._records = metrics.RECORDS.of(shard)
+        self._entries = metrics.ENTRIES.of(shard)
+        self._size = metrics.COMMIT_RECORDS.of(shard)
+        self._seconds = metrics.COMMIT_SECONDS.of(shard)
+        self._lag = metrics.LAG.of(shard)
+        self._position = metrics.POSITION.of(shard)
+
+    def committed(self, commit: Commit, seconds: float) -> None:
+        """Count a commit."""
+        last = commit.records[-1]
+        self._records.add(len(commit.records))
+        self._entries.add(len(commit.entries))
+        self._size.observe(len(commit.records))
+        self._seconds.observe(seconds)
+        self._lag.set(max(0.0, time.time() - last.time_us / 1_000_000))
+        self._position.set(last.seq)

@@ -14,6 +14,7 @@ from ledger.ingest.incoming import check
 from ledger.ingest.shard_writer import ShardWriter
 from ledger.store.commit import Position
 from walletkit.errors import invalid_field
+from walletkit.telemetry.metrics.ledger import STREAMS
 
 MAX_SHARD = 1_023
 YIELD_BYTES = 64 * 1024
@@ -46,6 +47,7 @@ class Streams:
         yield _answer(position)
         inbox = Inbox(self._interval_s)
         reader = asyncio.create_task(_read(requests, opening.shard, inbox))
+        STREAMS.of().add(1)
         try:
             while batch := await inbox.collect():
                 taken = await writer.take(batch)
@@ -56,6 +58,7 @@ class Streams:
                     raise taken.refusal
         finally:
             reader.cancel()
+            STREAMS.of().add(-1)
             log.info("stream closed", shard=opening.shard, seq=position.seq)
 
     async def drain(self) -> None:

@@ -10,6 +10,7 @@ from asyncmy.errors import MySQLError
 
 from walletkit.errors import ServiceError
 from walletkit.sql.session import Rows, open_session, run_packet
+from walletkit.telemetry.metrics import ledger as metrics
 
 READ_TIMEOUT_S = 10
 ACQUIRE_TIMEOUT_S = 5
@@ -39,9 +40,12 @@ class Session:
 class Pool:
     """At most ``size`` sessions, autocommitting; the one used last is used next."""
 
-    def __init__(self, url: str, size: int) -> None:
+    def __init__(self, url: str, size: int, name: str) -> None:
         self._url = url
         self._free = asyncio.Semaphore(size)
+        self._in_use = metrics.CONNECTIONS.of(name)
+        self._waits = metrics.CONNECTION_WAITS.of(name)
+        metrics.CONNECTIONS_MAX.of(name).set(size)
         self._idle: list[tuple[float, asyncmy.Connection]] = []
 
     @asynccontextmanager
@@ -72,11 +76,8 @@ class Pool:
 
     @asynccontextmanager
     async def _lease(self) -> AsyncIterator[asyncmy.Connection]:
-        try:
-            async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
-                await self._free.acquire()
-        except TimeoutError as error:
-            raise ServiceError("LEDGER_UNAVAILABLE", "all sessions are in use") from error
+        await self._acquire()
+        self._in_use.add(1)
         connection: asyncmy.Connection | None = None
         try:
             connection = await self._connection()
@@ -89,7 +90,19 @@ class Pool:
             if connection is not None:
                 # What is left of a failed call may still be on its way: don't use it again.
                 connection.close()
+            self._in_use.add(-1)
             self._free.release()
+
+    async def _acquire(self) -> None:
+        began = time.perf_counter() if self._free.locked() else None
+        try:
+            async with asyncio.timeout(ACQUIRE_TIMEOUT_S):
+                await self._free.acquire()
+        except TimeoutError as error:
+            raise ServiceError("LEDGER_UNAVAILABLE", "all sessions are in use") from error
+        finally:
+            if began is not None:
+                self._waits.observe(time.perf_counter() - began)
 
     async def _connection(self) -> asyncmy.Connection:
         while self._idle:

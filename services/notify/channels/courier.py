@@ -23,6 +23,7 @@ from notify.domain.subscription import Subscription
 from notify.store.dead_letters import DeadLetter, DeadLetters, new_letter_id
 from notify.streams.queues import Claimed, Queues
 from walletkit.errors import ServiceError
+from walletkit.telemetry.metrics import notify as metrics
 
 POLL_S = 0.25
 LEASE_MARGIN_S = 10
@@ -69,6 +70,11 @@ class Courier:
         self._calls: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._wake = asyncio.Event()
+        self._outcomes = {verdict: metrics.DELIVERIES.of(verdict.value) for verdict in Verdict}
+        self._try_seconds = metrics.TRY_SECONDS.of()
+        self._delay_seconds = metrics.DELAY_SECONDS.of()
+        self._given_up = metrics.DEAD_LETTERS.of("given_up")
+        metrics.UNDER_WAY.of().follow(lambda: len(self._running))
 
     def wake(self) -> None:
         """Look for due deliveries at once."""
@@ -137,10 +143,14 @@ class Courier:
             # It was given up before, but could not be kept as a dead letter then.
             await self._give_up(item, claimed, claimed.attempts, claimed.last_error)
             return
+        began = time.perf_counter()
         reply = await self._webhooks.post(item.url, item.secret, claimed.event_id, claimed.body)
+        self._try_seconds.observe(time.perf_counter() - began)
         attempts = claimed.attempts + 1
         verdict = judge(reply, attempts, self._policy)
+        self._outcomes[verdict].add()
         if verdict is Verdict.DELIVERED:
+            self._delay_seconds.observe(max(0.0, time.time() - event_time_us(claimed.body) / 1e6))
             self._failures.pop(claimed.subscription, None)
             await self._queues.settle(claimed)
             return
@@ -172,6 +182,7 @@ class Courier:
         )
         try:
             await self._letters.add(item.subscription_id, letter)
+            self._given_up.add()
         except ServiceError:
             spent = max(attempts, self._policy.max_attempts)
             await self._queues.postpone(claimed, LEASE_MARGIN_S * 1_000, spent, error)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 
 from notify.channels.lost import Losses
 from notify.channels.registry import Index, Registry
@@ -17,6 +18,7 @@ from notify.domain.render import body
 from notify.streams.queues import CHUNK, CatchUp, Queued, Queues, Step
 from notify.streams.records import Kept, Records
 from notify.streams.tail import Tail
+from walletkit.telemetry.metrics import notify as metrics
 
 PAGE_RECORDS = 16
 CONFIRM_S = 5.0
@@ -69,6 +71,7 @@ class Dispatch:
         self._queue_limit = queue_limit
         self._progress: dict[int, _Progress] = {}
         self._confirmed_at = 0.0
+        self._queued = metrics.QUEUED.of()
 
     async def advance(self) -> Found:
         """Look at the next page of each shard. Raise NOTIFY_UNAVAILABLE."""
@@ -111,6 +114,7 @@ class Dispatch:
         if progress is None or progress.generation != index.generation:
             stored = await self._queues.sent(shard)
             progress = self._progress[shard] = _Progress(index.generation, stored, stored)
+            metrics.DISPATCH_LAG.of(str(shard)).follow(partial(self._behind, shard))
         progress.seq = max(progress.seq, index.start(shard))
         if progress.seq >= head:
             return False
@@ -144,6 +148,7 @@ class Dispatch:
 
     async def _move(self, progress: _Progress, step: Step, chunk: list[Queued]) -> bool:
         if await self._queues.dispatch(step, chunk, self._queue_limit):
+            self._queued.add(len(chunk))
             progress.stored = step.new
             progress.seq = max(progress.seq, step.new)
             return True
@@ -185,7 +190,13 @@ class Dispatch:
         for chunk in _chunked(self._deliveries(kept, single)):
             if not await self._queues.catch_up(move, chunk):
                 return False
+            self._queued.add(len(chunk))
         return await self._queues.catch_up(replace(move, new=kept.seq), [])
+
+    def _behind(self, shard: int) -> int:
+        """Return how many records of a shard were not looked at yet."""
+        progress = self._progress.get(shard)
+        return 0 if progress is None else max(0, self._tail.heads.get(shard, 0) - progress.seq)
 
 
 def _chunked(deliveries: Iterator[Queued]) -> Iterator[list[Queued]]:

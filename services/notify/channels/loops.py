@@ -17,6 +17,7 @@ from notify.store.subscriptions import Subscriptions
 from notify.streams.tail import Tail
 from walletkit.errors import ServiceError
 from walletkit.sql.database import Database
+from walletkit.telemetry.metrics.notify import LOOP_FAULTS
 
 STOP_S = 0.5
 """How long the loops may take to end their steps, and then the deliveries that run to end.
@@ -30,6 +31,7 @@ CATCH_UP_S = 0.5
 PING_S = 1.0
 STALE_S = 4.0
 HOUSEKEEPING_S = 600.0
+LENGTHS_S = 5.0
 FAULT_S = 0.5
 
 log = structlog.get_logger()
@@ -65,6 +67,7 @@ class Loops:
             "courier": self._courier.step,
             "ping": self._ping_step,
             "housekeeping": self._housekeeping_step,
+            "lengths": self._lengths_step,
         }
         self._tasks = [asyncio.create_task(self._repeat(n, s), name=n) for n, s in steps.items()]
 
@@ -118,6 +121,10 @@ class Loops:
         await self._purge()
         await self._pause(HOUSEKEEPING_S)
 
+    async def _lengths_step(self) -> None:
+        await self._tail.count()
+        await self._pause(LENGTHS_S)
+
     async def _pause(self, seconds: float) -> None:
         """Sleep, but not into a stop."""
         with suppress(TimeoutError):
@@ -126,7 +133,7 @@ class Loops:
 
     async def _repeat(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
         """Repeat a step until the stop; say when it begins to fail and when it works again."""
-        failing = False
+        failing, faults = False, LOOP_FAULTS.of(name)
         while not self._stopping.is_set():
             try:
                 await step()
@@ -135,10 +142,12 @@ class Loops:
                     cause = str(error.__cause__ or error.message)
                     log.warning("loop waits", loop=name, reason=error.reason, error=cause)
                 failing = True
+                faults.add()
                 await self._pause(FAULT_S)
             except Exception:
                 log.exception("loop failed", loop=name)
                 failing = True
+                faults.add()
                 await self._pause(FAULT_S)
             else:
                 if failing:

@@ -12,6 +12,7 @@ import structlog
 from notify.domain.render import format_time
 from notify.domain.subscription import Subscription
 from notify.store.dead_letters import DeadLetter, DeadLetters, new_letter_id
+from walletkit.telemetry.metrics.notify import DEAD_LETTERS
 
 LOST_TYPE = "notify.events_lost"
 LOST_PREFIX = "lost_"
@@ -50,3 +51,4 @@ class Losses:
                 created_at_us=now_us,
             )
             await self._letters.add(item.subscription_id, letter)
+            DEAD_LETTERS.of("lost").add()

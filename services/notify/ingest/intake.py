@@ -13,6 +13,7 @@ from notify.streams.records import Head, Records
 from notify.streams.tail import Tail
 from walletkit.chain import next_hash
 from walletkit.errors import ServiceError
+from walletkit.telemetry.metrics.notify import RECORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class Intake:
         self._tail = tail
         self.shard = shard
         self.head = Head(0, b"")
+        self._taken = RECORDS.of(str(shard))
 
     async def open(self) -> Head:
         """Return the stored position."""
@@ -66,6 +68,7 @@ class Intake:
                 self.head = stored
                 return await self.take(records)
             self.head = stored
+            self._taken.add(len(fresh))
             self._tail.advance(self.shard, stored.seq)
         if fault is not None:
             raise fault

@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, TimeoutError  # noqa: A004
 
 from walletkit.errors import ServiceError
+from walletkit.telemetry.metrics.process import REDIS_CONNECTIONS
 
 CONNECT_TIMEOUT_S = 2
 CALL_TIMEOUT_S = 3
@@ -36,7 +37,13 @@ def connect(url: str) -> Client:
         # twice.
         retry=Retry(NoBackoff(), 1),
     )
+    REDIS_CONNECTIONS.of("notify").follow(lambda: _in_use(pool))
     return Redis.from_pool(pool)
+
+
+def _in_use(pool: Any) -> int:  # noqa: ANN401  # as above
+    """Return how many connections are taken; the pool tells of the idle ones first."""
+    return int(pool.get_connection_count()[1][0])
 
 
 @contextmanager

@@ -67,6 +67,15 @@ class Records:
                 found = await pipeline.execute()
         return {shard: int(seq) for shard, seq in zip(shards, found, strict=True) if seq}
 
+    async def lengths(self, shards: Sequence[int]) -> dict[int, int]:
+        """Return how many records are kept of each shard."""
+        with guarded():
+            async with self._client.pipeline(transaction=False) as pipeline:
+                for shard in shards:
+                    pipeline.xlen(keys.records(shard))
+                found = await pipeline.execute()
+        return dict(zip(shards, found, strict=True))
+
     async def append(
         self, shard: int, expected_seq: int, records: Sequence[tuple[int, bytes]], hash_: bytes
     ) -> Head:

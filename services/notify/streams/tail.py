@@ -6,6 +6,7 @@ This process's own ingest tells at once.
 import asyncio
 
 from notify.streams.records import Records
+from walletkit.telemetry.metrics.notify import STREAM_RECORDS
 
 STALE_S = 3.0
 
@@ -32,6 +33,11 @@ class Tail:
     async def poll(self) -> None:
         """Ask for the heads once. Raise NOTIFY_UNAVAILABLE."""
         self._set(await self._records.heads())
+
+    async def count(self) -> None:
+        """Count what is kept of each shard. Raise NOTIFY_UNAVAILABLE."""
+        for shard, length in (await self._records.lengths(tuple(self._heads))).items():
+            STREAM_RECORDS.of(str(shard)).set(length)
 
     def advance(self, shard: int, seq: int) -> None:
         """Note a record that this process has just taken in."""

@@ -16,6 +16,7 @@ from notify.domain.subscription import Filter
 from notify.streams.records import Kept, Records
 from notify.streams.tail import Tail
 from walletkit.errors import ServiceError, invalid_field
+from walletkit.telemetry.metrics.notify import WATCHES
 
 PAGE_RECORDS = 8
 FROM_OLDEST = "0"
@@ -38,6 +39,7 @@ class Watches:
         self._max = max_watchers
         self._heartbeat_s = heartbeat_s
         self._open = 0
+        WATCHES.of().follow(lambda: self._open)
 
     async def watch(self, wanted: Filter, cursor: str) -> AsyncGenerator[Sight, None]:
         """Yield events from a cursor on, without end.

@@ -32,6 +32,7 @@ from wallet.domain.commands import (
 )
 from wallet.domain.decide import decide
 from wallet.engine.counterparties import Counterparties
+from wallet.engine.meter import ShardMeter
 from wallet.engine.queue import Item
 from wallet.store.faults import Fault, classify, in_doubt
 from wallet.store.needs import ReadSet, read_set
@@ -79,6 +80,7 @@ class BatchRun:
         counterparties: Counterparties,
         on_commit: Callable[[Batch], None],
         park: Callable[[Item], None],
+        meter: ShardMeter,
     ) -> None:
         """Name what a batch needs.
 
@@ -89,6 +91,7 @@ class BatchRun:
         self._counterparties = counterparties
         self._on_commit = on_commit
         self._park = park
+        self._meter = meter
         self._suspects: dict[bytes, float] = {}
         self._needs = ReadSet()
         self._account_wallets: dict[str, tuple[bytes, ...]] = {}
@@ -105,6 +108,7 @@ class BatchRun:
             except Exception as error:  # noqa: BLE001  # classified, logged and dealt with
                 fault = classify(error)
                 self.reruns += 1
+                self._meter.failed(fault)
                 log.warning(
                     "batch failed",
                     shard=self._shard.number,
@@ -126,21 +130,33 @@ class BatchRun:
         counterparties = await self._counterparties.look_up(needs.counterparties)
         # The load adds the wallets of accounts, also one that then waits in vain for one of them.
         self._needs = needs
+        began = time.perf_counter()
         batch = await self._shard.load(needs)
+        loaded = time.perf_counter()
         batch.counterparties = await self._counterparties.renew(counterparties)
+        renewed = time.perf_counter()
         outcomes = [decide(batch, command) for command in commands]
+        decided = time.perf_counter()
         if batch.changes.any():
             tries.saving = True
             seq = await self._shard.save(batch)
+            self._meter.commit.observe(time.perf_counter() - decided)
         else:
             await self._shard.rollback()
             seq = batch.seq
-        self._tell(batch)
+        self._meter.load.observe(loaded - began)
+        self._meter.decide.observe(decided - renewed)
+        self._tell(batch, len(items))
         for item, outcome in zip(items, outcomes, strict=True):
             item.answer(outcome, seq)
 
-    def _tell(self, batch: Batch) -> None:
+    def _tell(self, batch: Batch, commands: int) -> None:
         """Send off the legs of a committed batch; what fails here, the sweep makes good."""
+        try:
+            self._meter.committed(batch, commands)
+        except Exception:
+            # What was committed stands, whether or not it was counted.
+            log.exception("batch was not counted", shard=self._shard.number)
         try:
             self._on_commit(batch)
         except Exception:
@@ -241,6 +257,7 @@ class BatchRun:
                 self._unavailable([item], "has the wallet locked by another session")
             else:
                 item.parks += 1
+                self._meter.parked.add()
                 self._park(item)
         return free
 

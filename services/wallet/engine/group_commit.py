@@ -17,6 +17,7 @@ from wallet.domain.batch import Batch
 from wallet.domain.commands import Command
 from wallet.engine.batch_run import BatchRun, ShardLostError
 from wallet.engine.counterparties import Counterparties
+from wallet.engine.meter import ShardMeter
 from wallet.engine.queue import Answer, Item
 from wallet.store.shard import Shard
 from walletkit.errors import ServiceError
@@ -58,7 +59,8 @@ class ShardLoop:
         """
         self.shard = shard
         self.up = False
-        self._run_batch = BatchRun(shard, counterparties, on_commit, self._park)
+        self._meter = ShardMeter(shard.number)
+        self._run_batch = BatchRun(shard, counterparties, on_commit, self._park, self._meter)
         self._on_up = on_up
         self._window_s = window_s
         self._queue_limit = queue_limit
@@ -72,6 +74,9 @@ class ShardLoop:
         self._last_size = 0
         self._closing = False
         self._task: asyncio.Task[None] | None = None
+        self._meter.queue_limit.set(queue_limit)
+        self._meter.queue_depth.follow(lambda: len(self._queue))
+        self._meter.up.follow(lambda: self.up)
 
     def start(self) -> None:
         """Start the loop; its task is kept here, because asyncio's own reference is weak."""
@@ -90,8 +95,10 @@ class ShardLoop:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         item = Item(command, future, deadline, self.shard.number)
         if not self.up:
+            self._meter.refusals["SHARD_UNAVAILABLE"].add()
             raise self.unavailable()
         if self._closing and not item.internal:
+            self._meter.refusals["SHUTTING_DOWN"].add()
             raise ServiceError("SHUTTING_DOWN", "the process is stopping; nothing was changed")
         limit, waiting = self._queue_limit, len(self._queue) - self._internal
         if item.internal:
@@ -99,6 +106,7 @@ class ShardLoop:
         if waiting >= limit:
             number = str(self.shard.number)
             message = f"{limit} commands wait for shard {number}; nothing was changed"
+            self._meter.refusals["OVERLOADED"].add()
             raise ServiceError("OVERLOADED", message, {"shard": number})
         self._enqueue(item)
         return future
@@ -139,6 +147,7 @@ class ShardLoop:
                 items = await self._collect()
                 if items:
                     self._idle.clear()
+                    self._meter.connections.add(1)
                     await self._run_batch.commit(items)
             except ShardLostError:
                 self._go_down("lost")
@@ -149,6 +158,8 @@ class ShardLoop:
                     item.answer(_broken(), 0)
                 self._go_down(repr(error))
             finally:
+                if items:
+                    self._meter.connections.add(-1)
                 self._idle.set()
 
     async def _come_up(self) -> None:
@@ -219,6 +230,7 @@ class ShardLoop:
                 continue
             # Of one that was at its commit before, a rerun alone can say what became of it.
             if item.deadline < now and not item.maybe_committed:
+                self._meter.refusals["DEADLINE_EXCEEDED"].add()
                 item.answer(_too_late(), 0)
                 continue
             items.append(item)

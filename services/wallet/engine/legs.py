@@ -21,6 +21,7 @@ from wallet.store import queries
 from wallet.store.shard import Shard
 from walletkit.errors import ServiceError
 from walletkit.ids import slot_of, time_ms_of
+from walletkit.telemetry.metrics import wallet as metrics
 
 SWEEP_S = 1.0
 STALE_MS = 1000
@@ -30,6 +31,7 @@ MAX_SWEEP_PAGES = 100
 
 Submit = Callable[[Command, float], asyncio.Future[Answer]]
 Place = tuple[bytes, int]
+_BEGIN: Place = (b"", 0)
 
 log = structlog.get_logger()
 
@@ -44,6 +46,9 @@ class Legs:
         self._under_way: dict[Place, asyncio.Future[TransactionState | None]] = {}
         self._cursors: dict[int, Place] = {}
         self._task: asyncio.Task[None] | None = None
+        self._oldest_ms: dict[int, int] = {}
+        """Of each shard with intents: when the oldest of them was made."""
+        metrics.LEGS_UNDER_WAY.of().follow(lambda: len(self._under_way))
 
     def start(self) -> None:
         """Start the sweep."""
@@ -147,9 +152,11 @@ class Legs:
         many that wait for it cost no more than a page a round.
         """
         stale_before_ms = time.time_ns() // 1_000_000 - STALE_MS
-        after = self._cursors.pop(shard.number, (b"", 0))
+        after = self._cursors.pop(shard.number, _BEGIN)
         for _ in range(MAX_SWEEP_PAGES):
             page = await queries.open_intents(shard, after, SWEEP_PAGE)
+            if after == _BEGIN:
+                self._note_oldest(shard.number, page)
             stale = [intent for intent in page if time_ms_of(intent.tx_id) < stale_before_ms]
             sent = [self._send(intent) for intent in stale]
             if len(page) < SWEEP_PAGE:
@@ -158,6 +165,15 @@ class Legs:
             if not all(sent):
                 break
         self._cursors[shard.number] = after
+
+    def _note_oldest(self, shard: int, page: Sequence[Intent]) -> None:
+        """Note how old a shard's oldest intent is: ids begin with their time."""
+        self._oldest_ms[shard] = time_ms_of(page[0].tx_id) if page else 0
+        metrics.TRANSIT_AGE.of(str(shard)).follow(partial(self._age_s, shard))
+
+    def _age_s(self, shard: int) -> float:
+        oldest_ms = self._oldest_ms[shard]
+        return max(0.0, time.time() - oldest_ms / 1_000) if oldest_ms else 0.0
 
 
 async def _wait(legs: Sequence[asyncio.Future[TransactionState | None]], timeout_s: float) -> None:

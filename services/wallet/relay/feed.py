@@ -9,6 +9,7 @@ import grpc.aio
 import structlog
 
 from guilder.events.v1.record_pb2 import SequencedRecord
+from wallet.relay.lag import Lag
 from wallet.relay.outbox import ChainError, Outbox, Position, PurgedError, Standing
 from wallet.relay.sinks import Sink, Stream, reason_of
 from wallet.relay.tail import FIRST_RETRY_S, LAST_RETRY_S, BehindTailError, Tail, TailLostError
@@ -39,11 +40,12 @@ class HistoryError(Exception):
 class Feed:
     """One shard's stream to one sink, over every reconnection."""
 
-    def __init__(self, sink: Sink, tail: Tail, outbox: Outbox) -> None:
+    def __init__(self, sink: Sink, tail: Tail, outbox: Outbox, lag: Lag) -> None:
         """Read from ``tail`` what is in memory, the rest from ``outbox``, a session of its own."""
         self._sink = sink
         self._tail = tail
         self._outbox = outbox
+        self._lag = lag
         self._delay = FIRST_RETRY_S
         self._reported = ""
         self._log = structlog.get_logger().bind(shard=outbox.shard, sink=sink.name)
@@ -52,16 +54,18 @@ class Feed:
         """Feed the sink for ever, also after an operator put right what stopped it."""
         while True:
             pause = 0.0
-            stream = Stream(self._sink, self._outbox.shard)
+            stream = Stream(self._sink, self._outbox.shard, self._lag.acknowledge)
             try:
                 await self._feed(stream)
             except HistoryError:
+                self._lag.fail("history")
                 pause = REFUSED_RETRY_S
             except TailLostError:
                 self._log.info("what follows is not to be had: verifying anew")
             except Exception as error:  # noqa: BLE001  # one feed's trouble must not end the others
                 pause = self._pause_after(error)
             finally:
+                self._lag.close()
                 stream.close()
                 self._outbox.close()
             await asyncio.sleep(pause)
@@ -70,6 +74,7 @@ class Feed:
         generation = await self._tail.connected()
         position = await stream.open()
         head = await self._verify(position)
+        self._lag.open(position.seq)
         self._log.info(
             "sink connected", seq=position.seq, head=head.seq, behind=head.seq - position.seq
         )
@@ -186,7 +191,9 @@ class Feed:
             self._reported = repr(said)
             self._report(error, said, passing=passing)
         if not passing:
+            self._lag.fail("purged" if isinstance(error, PurgedError) else "refused")
             return REFUSED_RETRY_S
+        self._lag.fail("passing")
         pause = self._delay * random.uniform(0.5, 1)  # noqa: S311  # jitter
         self._delay = min(self._delay * 2, LAST_RETRY_S)
         return pause

@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from wallet.relay.feed import Feed
+from wallet.relay.lag import Lag
 from wallet.relay.outbox import Outbox
 from wallet.relay.purge import Purge
 from wallet.relay.sinks import Sink
@@ -39,13 +40,14 @@ class Relay:
     def start(self) -> None:
         """Start everything; it keeps running until ``stop``, whatever is reachable."""
         for shard, url in enumerate(self._urls):
-            tail = Tail(self._outbox(url, shard))
+            lags = [Lag(shard, sink.name) for sink in self._sinks]
+            tail = Tail(self._outbox(url, shard), lags)
             self._spawn(tail.run(), f"tail {shard}")
             self._spawn(_upkeep(url, shard), f"upkeep {shard}")
             purge = Purge(self._outbox(url, shard), self._sinks, self._retention_hours)
             self._spawn(purge.run(), f"purge {shard}")
-            for sink in self._sinks:
-                feed = Feed(sink, tail, self._outbox(url, shard))
+            for sink, lag in zip(self._sinks, lags, strict=True):
+                feed = Feed(sink, tail, self._outbox(url, shard), lag)
                 self._spawn(feed.run(), f"feed {shard} {sink.name}")
 
     async def stop(self) -> None:

@@ -14,6 +14,7 @@ import structlog
 
 from wallet.relay.outbox import Outbox, Standing
 from wallet.relay.sinks import Sink, ask
+from walletkit.telemetry.metrics.relay import OUTBOX_RECORDS
 
 PERIOD_S = 60
 SOON_S = 0.5
@@ -44,6 +45,7 @@ class Purge:
         ``outbox`` is a session of its own.
         """
         self._outbox = outbox
+        self._kept = OUTBOX_RECORDS.of(str(outbox.shard))
         self._sinks = sinks
         self._retention_us = retention_hours * _HOUR_US
         self._settled = 0
@@ -54,6 +56,7 @@ class Purge:
     async def run(self) -> None:
         """Delete for ever; whatever goes wrong is reported once until it changes."""
         reported, more = "", False
+        await self._count_at_start()
         while True:
             pause = SOON_S if more else PERIOD_S
             await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311  # jitter
@@ -70,6 +73,18 @@ class Purge:
             finally:
                 self._outbox.close()
 
+    async def _count_at_start(self) -> None:
+        """Count what is kept, for the first round is a minute away; it counts again."""
+        try:
+            await self._count(await self._outbox.oldest())
+        except Exception as error:  # noqa: BLE001  # the shard is away: later
+            log.warning("outbox is not counted", shard=self._outbox.shard, error=repr(error))
+        finally:
+            self._outbox.close()
+
+    async def _count(self, oldest: int) -> None:
+        self._kept.set((await self._outbox.head()).seq + 1 - oldest)
+
     async def round(self) -> bool:
         """Ask all sinks, then delete a bounded number of records. Tell whether more may follow.
 
@@ -84,6 +99,7 @@ class Purge:
             await self._outbox.delete(first, until)
             first = until + 1
             await asyncio.sleep(CHUNK_PAUSE_S)
+        await self._count(first)
         if first > begun:
             log.info("outbox purged", shard=self._outbox.shard, until=first - 1)
         return first - begun >= MAX_CHUNKS * CHUNK_RECORDS

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,8 +98,14 @@ class Stream:
     finds a dead peer, and ``watch`` a sink that hangs.
     """
 
-    def __init__(self, sink: Sink, shard: int) -> None:
-        """Name the two ends; ``open`` comes next."""
+    def __init__(
+        self, sink: Sink, shard: int, on_progress: Callable[[int], None] = lambda _seq: None
+    ) -> None:
+        """Name the two ends; ``open`` comes next.
+
+        ``on_progress`` is told of each record up to which the sink has all that was sent.
+        """
+        self._on_progress = on_progress
         self._sink = sink
         self._shard = shard
         self._call: Any = None
@@ -181,5 +187,6 @@ class Stream:
         while self._in_flight and self._in_flight[0].seq <= position.seq:
             self._acknowledged = self._in_flight.popleft()
             self._progress_at = asyncio.get_running_loop().time()
+        self._on_progress(self._acknowledged.seq)
         if position.seq == self._acknowledged.seq and position.hash != self._acknowledged.hash:
             raise SinkError(f"has another record {position.seq} than this shard")

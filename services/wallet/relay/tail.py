@@ -6,10 +6,12 @@ behind reads SQL itself until it has caught up, and so holds nobody.
 
 import asyncio
 import random
+from collections.abc import Sequence
 
 import structlog
 
 from guilder.events.v1.record_pb2 import SequencedRecord
+from wallet.relay.lag import Lag
 from wallet.relay.outbox import CHUNK_ROWS, Outbox, OutboxError, Position, PurgedError
 
 BUSY_POLL_S = 0.015
@@ -42,9 +44,10 @@ class BehindTailError(Exception):
 class Tail:
     """The newest records of one shard, from the head at the time when it was last connected."""
 
-    def __init__(self, outbox: Outbox) -> None:
-        """Take over ``outbox``; nothing is read until ``run``."""
+    def __init__(self, outbox: Outbox, lags: Sequence[Lag] = ()) -> None:
+        """Take over ``outbox``, and tell ``lags`` of its head; nothing is read until ``run``."""
         self._outbox = outbox
+        self._lags = lags
         self._records: dict[int, SequencedRecord] = {}
         self._bytes = 0
         self._first = 0
@@ -118,6 +121,7 @@ class Tail:
         self._bytes = 0
         self._first, self._last = head.seq + 1, head
         self._generation += 1
+        self._advance()
         self._connected.set()
         self._wake()
 
@@ -126,12 +130,17 @@ class Tail:
             self._records[record.seq] = record
             self._bytes += len(record.payload)
         self._last = Position(records[-1].seq, records[-1].hash)
+        self._advance()
         while len(self._records) > TAIL_ROWS or (
             self._bytes > TAIL_BYTES and self._first < self._last.seq
         ):
             self._bytes -= len(self._records.pop(self._first).payload)
             self._first += 1
         self._wake()
+
+    def _advance(self) -> None:
+        for lag in self._lags:
+            lag.advance(self._last.seq)
 
     def _wake(self) -> None:
         """Wake whoever waits, and give those who wait from now on a fresh event."""

@@ -1,6 +1,7 @@
 """Hold one shard's connections: one that writes, a few that read; reopened when they break."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,7 +19,9 @@ from wallet.store.save import save
 from walletkit.errors import ServiceError
 from walletkit.ids import SLOTS
 from walletkit.sql.session import open_session, run_packet
+from walletkit.telemetry.metrics import wallet as metrics
 
+WRITERS = 1
 READERS = 4
 """Most reading connections of a shard; further reads wait."""
 LOOK_UPS = 2
@@ -56,6 +59,9 @@ class Shard:
         self._reads = asyncio.Semaphore(READERS)
         self._look_ups = asyncio.Semaphore(LOOK_UPS)
         self._collectors: dict[object, Collector[Any]] = {}
+        self._in_use = metrics.CONNECTIONS.of(str(number))
+        self._waits = metrics.CONNECTION_WAITS.of(str(number))
+        metrics.CONNECTIONS_MAX.of(str(number)).set(WRITERS + READERS + LOOK_UPS)
 
     async def open(self) -> None:
         """Connect, check that this is the shard, and read which slots it has and at which epoch."""
@@ -182,6 +188,7 @@ class Shard:
     async def _reader(self, room: asyncio.Semaphore) -> AsyncIterator[asyncmy.Connection]:
         """Lend a reader out; the time for what it is used for begins when it is had."""
         await self._wait_for(room)
+        self._in_use.add(1)
         try:
             async with asyncio.timeout(PACKET_TIMEOUT_S):
                 if self._idle_readers:
@@ -195,6 +202,7 @@ class Shard:
                     raise
                 self._idle_readers.append(reader)
         finally:
+            self._in_use.add(-1)
             room.release()
 
     async def _wait_for(self, room: asyncio.Semaphore) -> None:
@@ -203,11 +211,14 @@ class Shard:
             # A timeout costs a tenth of a lone read; this one could not pass.
             await room.acquire()
             return
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(READER_WAIT_S):
                 await room.acquire()
         except TimeoutError:
             raise self._overloaded() from None
+        finally:
+            self._waits.observe(time.perf_counter() - began)
 
     def _overloaded(self) -> ServiceError:
         number = str(self.number)
