@@ -11,6 +11,7 @@ import random
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from time import perf_counter
 
 from guilder.events.v1.record_pb2 import SequencedRecord
 from guilder.type.v1.money_pb2 import Money
@@ -28,12 +29,14 @@ from wallet.domain.commands import SingleCommand, Transfer
 from wallet.domain.decide import decide
 from wallet.domain.kinds import WalletStatus
 from wallet.domain.outcome import Outcome
+from wallet.engine.meter import ShardMeter
 from wallet.store.needs import read_set
 from wallet.store.record import encode_record
 from wallet.store.save import save_packet
 from walletkit.chain import genesis_hash, next_hash
 from walletkit.ids import SLOTS, format_id
 from walletkit.payload import pack
+from walletkit.telemetry.metrics.calls import CallMeter
 
 BATCH = 30
 """Transfers a commit of a shard holds under load, about."""
@@ -75,6 +78,9 @@ def stages() -> dict[str, Stage]:
         "encode record, save packet": partial(save_packet, EPOCH, batch),
         "render reply": partial(_render, outcomes, Position(shard=0, seq=1)),
         "ledger: record to rows": partial(_take, sent.SerializeToString(), accounts),
+        "count calls and batch": partial(
+            _count, CallMeter("/guilder.wallet.v1.WalletService/Transfer"), ShardMeter(0), batch
+        ),
     }
 
 
@@ -146,6 +152,15 @@ def _take(message: bytes, accounts: dict[bytes, Account]) -> list[str]:
     kept = Kept(sent.seq, sent.prev_hash, sent.hash, record.time_us, sent.payload)
     commit = Commit(records=[kept], entries=done.entries, accounts=done.accounts)
     return list(packets(0, commit))
+
+
+def _count(calls: CallMeter, shard: ShardMeter, batch: Batch) -> None:
+    """Do what the metrics cost: of each call alone, and of the batch at once."""
+    for _ in range(BATCH):
+        calls.answered(perf_counter())
+    for stage in (shard.load, shard.decide, shard.commit):
+        stage.observe(perf_counter() - perf_counter())
+    shard.committed(batch, BATCH)
 
 
 _LOCAL = [True] * SLOTS

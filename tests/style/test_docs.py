@@ -11,7 +11,7 @@ import pytest
 from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor import MethodDescriptor
 
-from tools import api_doc, errors_doc, roles_doc
+from tools import api_doc, errors_doc, metrics_doc, roles_doc
 from tools.openapi import examples
 from tools.openapi.catalogue import Catalogue, bindings
 from tools.openapi.reasons import ALWAYS, OF_SERVICE
@@ -136,6 +136,12 @@ def test_the_page_of_roles_is_the_table() -> None:
     """docs/authorization.md was made anew after the last change of the table: `make docs`."""
     page = (ROOT / "docs/authorization.md").read_text(encoding="utf-8")
     assert page == roles_doc.page()
+
+
+def test_the_page_of_metrics_is_what_is_declared() -> None:
+    """docs/metrics.md was made anew after the last change of a metric: `make docs`."""
+    page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    assert page == metrics_doc.page()
 
 
 def test_the_api_page_names_every_call() -> None:
