@@ -85,10 +85,11 @@ format: setup ## Format code and protos
 	@$(VENV)/buf format --write protos
 
 .PHONY: docs
-docs: setup ## Write docs/errors.md, docs/authorization.md, docs/metrics.md and the calls of docs/api.md
+docs: setup ## Write docs/errors.md, docs/authorization.md, docs/metrics.md, docs/configuration.md and the calls of docs/api.md
 	@$(PYTHON) tools/errors_doc.py
 	@$(PYTHON) tools/roles_doc.py
 	@$(PYTHON) tools/metrics_doc.py
+	@$(PYTHON) tools/settings_doc.py
 	@$(PYTHON) -m tools.api_doc
 
 .PHONY: record

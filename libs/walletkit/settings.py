@@ -1,9 +1,13 @@
 """What the settings of all services share: read from the environment, strictly, by name."""
 
 import os
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from walletkit.sql.session import parse_url
@@ -29,13 +33,23 @@ DatabaseUrl = Annotated[str, AfterValidator(_check_url)]
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
+MAX_SHOWN = 100
+"""Characters of a wrong value that are told."""
+
 _Settings = TypeVar("_Settings", bound=BaseSettings)
 
 
 def strict(prefix: str) -> SettingsConfigDict:
-    """Return the configuration of frozen settings, read from variables with a prefix."""
+    """Return the configuration of frozen settings, read from variables with a prefix.
+
+    The docstring under a field is its meaning in docs/configuration.md.
+    """
     return SettingsConfigDict(
-        env_prefix=prefix, frozen=True, extra="forbid", hide_input_in_errors=True
+        env_prefix=prefix,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
     )
 
 
@@ -48,12 +62,32 @@ def load(kind: type[_Settings]) -> _Settings:
     prefix = kind.model_config["env_prefix"]
     known = {f"{prefix}{name.upper()}" for name in kind.model_fields}
     unknown = {name for name in os.environ if name.startswith(prefix)} - known
-    problems = [f"{name}: unknown" for name in sorted(unknown)]
+    problems = [say_unknown(name, known) for name in sorted(unknown)]
     try:
         settings = kind()
     except ValidationError as error:
-        problems += [f"{prefix}{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors()]
+        problems += [
+            f"{prefix}{str((*e['loc'], '*')[0]).upper()}: {rule_of(e, kind.model_fields)}"
+            for e in error.errors()
+        ]
         raise SettingsError("\n".join(problems)) from None
     if problems:
         raise SettingsError("\n".join(problems))
     return settings
+
+
+def say_unknown(name: str, known: Iterable[str]) -> str:
+    """Say that a variable is not known, and which it may be meant to be."""
+    near = get_close_matches(name, sorted(known), n=1)
+    return f"{name}: unknown" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def rule_of(error: ErrorDetails, fields: Mapping[str, FieldInfo]) -> str:
+    """Return the rule that a value breaks, and the value unless it may hold a secret."""
+    if error["type"] == "missing":
+        return "missing"
+    field = fields.get(str((*error["loc"], "")[0]))
+    given = error["input"]
+    if field is None or not field.repr or not isinstance(given, str):
+        return error["msg"]
+    return f"{error['msg']}, not {given[:MAX_SHOWN]!r}"

@@ -51,28 +51,39 @@ class Settings(AuthSettings):
     model_config = strict(PREFIX)
 
     listen: Address
+    """Where calls are answered."""
     # Both urls may hold a password, which no log may show. rediss:// means TLS.
     database_url: DatabaseUrl = Field(repr=False)
+    """`mysql://user:password@host:port/database`."""
     redis_url: Annotated[str, Field(pattern=r"^(rediss?|unix)://")] = Field(repr=False)
-    # PEM, PKCS 8, Ed25519: signs the tokens that services get.
+    """`redis://`, `rediss://` (TLS) or `unix://`: the primary, with `maxmemory-policy
+    noeviction`."""
     signing_key_file: SecretFile
-    # 64 hex digits: seals the secrets of signing keys.
+    """PEM, PKCS 8, Ed25519: signs the tokens that services get. `python -m edge jwks` prints its
+    public half for their AUTH_JWKS and Envoy's."""
     sealing_key_file: SecretFile
-    # TOML; docs/operations.md.
+    """64 hex digits (`openssl rand -hex 32`): seals the secrets of signing keys."""
     limits_file: Annotated[Path, AfterValidator(_check_limits)]
-    # How far a signed request's timestamp may be from now, on either side. It has no default: too
-    # long a one nobody would notice.
+    """TOML, see operations.md."""
     signature_window_s: int = Field(ge=1, le=900)
-    # What services know edge's tokens by.
+    """How far a signed request's time may be from now, on either side. Too long a default nobody
+    would notice."""
     issuer: Annotated[str, Field(min_length=1, max_length=255)]
+    """Of the tokens that services get."""
     audience: Annotated[str, Field(min_length=1, max_length=255)]
-    # What becomes of calls that can't be counted since Redis does not answer.
+    """Of the tokens that services get."""
     rate_limit_on_failure: Literal["allow", "deny"] = "allow"
+    """What becomes of calls while Redis does not answer: `allow` lets them pass uncounted, `deny`
+    answers 429. Envoy lets a call pass when edge has not answered in 50 ms, as while Redis
+    hangs."""
     max_keys: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Keys that are not revoked; beyond it KEY_LIMIT."""
     allow_weak_durability: bool = False
+    """Serve from a database that may lose what it acknowledged."""
     log_level: LogLevel = "INFO"
-    # Where Prometheus asks; nowhere unless it is set.
+    """What is logged at least."""
     metrics_address: MetricsAddress | None = None
+    """Where Prometheus asks; nowhere unless it is set."""
 
 
 def load() -> Settings:

@@ -19,15 +19,21 @@ class Settings(AuthSettings):
     model_config = strict(PREFIX)
 
     listen: Address
+    """Where calls are answered."""
     # The url holds a password, which no log may show.
     database_url: DatabaseUrl = Field(repr=False)
+    """`mysql://user:password@host:port/database`."""
     wallet_address: Address
+    """The wallet's, for reconciliation."""
     log_level: LogLevel = "INFO"
-    # Where Prometheus asks; nowhere unless it is set.
+    """What is logged at least."""
     metrics_address: MetricsAddress | None = None
-    # Commits of one shard are so far apart unless one is full: fewer and larger ones cost less.
+    """Where Prometheus asks; nowhere unless it is set."""
     commit_interval_ms: int = Field(default=50, ge=0, le=1_000)
+    """Least time between two commits of a shard's records: more of them share one, and cost
+    less."""
     allow_weak_durability: bool = False
+    """Serve from a database that may lose what it acknowledged."""
 
 
 def load() -> Settings:

@@ -11,10 +11,20 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from walletkit.auth.settings import AuthSettings
-from walletkit.settings import Address, DatabaseUrl, LogLevel, MetricsAddress, SettingsError, strict
+from walletkit.settings import (
+    Address,
+    DatabaseUrl,
+    LogLevel,
+    MetricsAddress,
+    SettingsError,
+    rule_of,
+    say_unknown,
+    strict,
+)
 
 PREFIX = "WALLET_"
 MAX_SHARDS = 1_024
@@ -28,23 +38,35 @@ class Settings(AuthSettings):
     model_config = strict(PREFIX)
 
     listen: Address
+    """Where calls are answered."""
     ledger_address: Address
+    """The ledger's."""
     notify_address: Address
+    """Notify's: where the relay brings records."""
     shard_urls: Annotated[tuple[DatabaseUrl, ...], Field(min_length=1, max_length=MAX_SHARDS)] = (
         Field(
             # Urls hold passwords, which no log may show.
             repr=False
         )
     )
+    """The shards, numbered from 0 without gaps: `mysql://user:password@host:port/database`."""
     workers: int = Field(default=1, ge=1, le=64)
+    """Processes that share the port; one that dies is replaced."""
     log_level: LogLevel = "INFO"
-    # Where Prometheus asks; nowhere unless it is set.
+    """What is logged at least."""
     metrics_address: MetricsAddress | None = None
+    """Where Prometheus asks; nowhere unless it is set."""
     queue_limit: int = Field(default=10_000, ge=1, le=1_000_000)
+    """Commands that may wait for a shard; beyond it OVERLOADED."""
     batch_window_ms: int = Field(default=20, ge=0, le=1_000)
+    """How long a busy loop waits for company at most, while it comes."""
     leg_wait_ms: int = Field(default=1_000, ge=0, le=60_000)
+    """How long a transfer between shards waits for its landing before it answers PROCESSING."""
     outbox_retention_hours: int = Field(default=168, ge=1, le=876_000)
+    """How long a record stays in its shard's outbox at least (relay), until every sink has it: 1, so
+    that a Redis which was restored and crashes again finds all of it, to 876000, which keeps all."""
     allow_weak_durability: bool = False
+    """Serve shards that may lose what they acknowledged."""
 
     @classmethod
     def settings_customise_sources(
@@ -64,8 +86,7 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        lines = [f"{_variable(e['loc'])}: {_rule(e['type'], e['msg'])}" for e in error.errors()]
-        raise SettingsError("\n".join(lines)) from None
+        raise SettingsError("\n".join(map(_line, error.errors()))) from None
 
 
 class _Environment(PydanticBaseSettingsSource):
@@ -105,13 +126,20 @@ def _without_gaps(shards: Mapping[int, str]) -> tuple[str, ...]:
     return tuple(shards[number] for number in sorted(shards))
 
 
+def _line(error: ErrorDetails) -> str:
+    """Say what is wrong with a variable."""
+    name = _variable(error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = [
+            f"{PREFIX}{field.upper()}" for field in Settings.model_fields.keys() - {"shard_urls"}
+        ]
+        return say_unknown(name, [*known, f"{PREFIX}SHARD_0_URL"])
+    return f"{name}: {rule_of(error, Settings.model_fields)}"
+
+
 def _variable(location: tuple[int | str, ...]) -> str:
     """Return the variable behind a field's place in the model."""
     name = str(location[0])
     if name == "shard_urls":
         return f"{PREFIX}SHARD_{location[1] if len(location) > 1 else 0}_URL"
     return name if name.startswith(PREFIX) else f"{PREFIX}{name.upper()}"
-
-
-def _rule(kind: str, message: str) -> str:
-    return {"missing": "missing", "extra_forbidden": "unknown"}.get(kind, message)

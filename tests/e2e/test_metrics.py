@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -24,6 +25,7 @@ from tests.e2e.provoking import endpoints, stopped
 from tests.e2e.scraping import KINDS, Watch, declared, fetch, total
 from tests.e2e.traffic import POLICY, Traffic, euros, open_client
 from walletkit.stack import Stack
+from walletkit.stack.envoy import ADMIN_SOCKET
 from walletkit.stack.settings import MEASURED, free_ports
 from walletkit.telemetry.instruments import MAX_SERIES
 
@@ -31,6 +33,7 @@ ELSEWHERE = {
     "ledger_differences": "tests/ledger/test_telling.py: here the books are right",
     "guilder_worker_up": "below: this suite has one wallet process",
 }
+PAGE = (Path(__file__).resolve().parents[2] / "docs/metrics.md").read_text("utf-8")
 UNHEALTHY_S = 3.0
 MOVED_S = 20.0
 ID = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}|[0-9a-f]{12}|^run\d+|knocking")
@@ -209,6 +212,32 @@ async def test_scrapes_hold_up_no_call(suite: Stack) -> None:
             stop.set()
             await asyncio.gather(*scraping)
     assert sorted(took)[95] < 0.5
+
+
+async def test_envoy_tells_of_http(suite: Stack) -> None:
+    """What docs/metrics.md names of its statistics is there, and counts calls by their class."""
+    folder = os.open(suite.settings.run_dir, os.O_RDONLY)
+    # By the folder's descriptor: the path itself may be longer than a socket's may be.
+    admin = aiohttp.UnixConnector(f"/proc/self/fd/{folder}/{ADMIN_SOCKET}")
+    try:
+        async with aiohttp.ClientSession() as http, aiohttp.ClientSession(connector=admin) as asked:
+            async with http.get(f"{suite.rest_url}/v1/assets") as refused:
+                assert refused.status == 401
+            async with asked.get("http://envoy/stats/prometheus") as reply:
+                text = await reply.text()
+    finally:
+        os.close(folder)
+    counted = re.findall(
+        r'^envoy_http_downstream_rq_xx\{.*envoy_response_code_class="4".* (\d+)$',
+        text,
+        re.MULTILINE,
+    )
+    assert max(map(int, counted)) > 0
+    assert "envoy_http_downstream_rq_time_bucket{" in text
+    assert set(re.findall(r"`(envoy_http_downstream_rq_\w+)`", PAGE)) == {
+        "envoy_http_downstream_rq_xx",
+        "envoy_http_downstream_rq_time",
+    }
 
 
 @pytest.fixture

@@ -72,6 +72,16 @@ def test_what_is_wrong_is_named(
     assert str(caught.value).startswith(f"{variable}: ")
 
 
+def test_what_is_nearly_known_is_helped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelled variable is told with the one that it may be meant to be; a value as given."""
+    with pytest.raises(SettingsError) as caught:
+        load_from(monkeypatch, WALLET_WORKER="2", WALLET_QUEUE_LIMIT="none")
+    told = sorted(str(caught.value).splitlines())
+    assert told[0].startswith("WALLET_QUEUE_LIMIT: ")
+    assert told[0].endswith("not 'none'")
+    assert told[1] == "WALLET_WORKER: unknown; did you mean WALLET_WORKERS?"
+
+
 def test_a_gap_between_shards_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shard that was forgotten would make all that come after it another one."""
     with pytest.raises(SettingsError, match="WALLET_SHARD_2_URL: missing"):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from walletkit.auth.sources import is_url
 from walletkit.auth.verifier import Issuer, Verifier
@@ -32,25 +32,34 @@ class AuthSettings(BaseSettings):
     Order matters: a field is checked against those above it.
     """
 
+    model_config = SettingsConfigDict(use_attribute_docstrings=True)
+
     auth_mode: Mode = "required"
-    # Issuers of tokens and, in the same order, the path or URL of each one's JWKS.
+    """`required`: no call without credentials. `trusted`: a call without a token may do all, one
+    with a token is held to it; only on loopback."""
     auth_issuer: Names = ()
+    """Issuers of tokens (`iss`), separated by commas."""
     auth_jwks: Names = Field(default=(), validate_default=True)
+    """In the same order the path or URL of each one's JWKS."""
     auth_audience: str = Field(default="guilder", min_length=1)
-    # Subjects of one issuer, such as service accounts, that are services of the suite itself.
+    """What `aud` of a token must name."""
     auth_internal_issuer: str = ""
+    """The issuer of the suite's own services."""
     auth_internal_subjects: Names = Field(default=(), validate_default=True)
-    # What this service shows to the others; read again when it changes.
+    """Subjects (`sub`) of it that are the suite's own services, separated by commas."""
     auth_token_file: Path | None = None
+    """The token that this service shows to the others; read again when it changes."""
 
     tls_cert: Path | None = None
+    """PEM: listen with TLS; shown to the others as well where _TLS_CA is set."""
     tls_key: Path | None = Field(default=None, validate_default=True)
-    # Listening: every caller needs a certificate of this authority.
+    """PEM, of the certificate."""
     tls_client_ca: Path | None = None
-    # Names in callers' certificates (DNS or URI) that are services of the suite itself.
+    """Every caller needs a certificate of this authority, Envoy and probes too."""
     tls_internal_names: Names = ()
-    # Calling: the other services' certificates are of this authority.
+    """Names (DNS or URI) in callers' certificates that are the suite's own services."""
     tls_ca: Path | None = None
+    """Call the others by TLS; their certificates are of this authority."""
 
     @field_validator("auth_jwks")
     @classmethod

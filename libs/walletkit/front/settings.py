@@ -75,50 +75,69 @@ class FrontSettings(BaseSettings):
     model_config = strict(PREFIX)
 
     listen: Address = "0.0.0.0:8080"
+    """Where clients come."""
     admin: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1:9901"
+    """The admin interface: a loopback address, or `unix:<path>` (mode 600)."""
     descriptors: Path
-    """The descriptor set of the contracts: ``gen/guilder.binpb``."""
+    """The descriptor set of the contracts: `gen/guilder.binpb`."""
     wallet_address: Address
+    """The wallet; a name stands for all its addresses."""
     ledger_address: Address
+    """The ledger."""
     notify_address: Address
+    """Notify."""
 
     auth_jwks: str
     """Path or URL of the issuer's public keys."""
     auth_issuer: str = ISSUER
+    """The issuer (`iss`) of clients' tokens."""
     auth_audience: str = AUDIENCE
+    """What `aud` of a token must name."""
 
     tls_cert: Path | None = None
+    """TLS 1.2 and later with it, HTTP/1.1 and HTTP/2 by ALPN."""
     tls_key: Path | None = None
+    """Of the certificate."""
 
-    # What turns API keys and signatures into tokens, and counts calls; empty: neither.
     edge_address: Address | None = None
+    """Switches on API keys, signatures and rate limits, with the next two."""
     edge_jwks: str = ""
+    """Path or URL of the keys of edge's tokens."""
     edge_issuer: str = ""
+    """Issuer of edge's tokens."""
     rate_limit_on_failure: Literal["allow", "deny"] = "allow"
     """What becomes of calls when the edge does not say whether they are too many."""
 
-    # Services and edge are called by TLS with the authority; Envoy shows them the certificate.
     upstream_ca: Path | None = None
+    """Services and edge are called by TLS with this authority."""
     upstream_cert: Path | None = None
+    """Shown to them."""
     upstream_key: Path | None = None
+    """Of that certificate."""
 
-    # Calls a second that get in here, and at once; 0: no limit.
     local_rate: NonNegativeInt = 20_000
+    """Calls a second that get in here; 0: no limit."""
     local_burst: PositiveInt = 40_000
-    # Of these, those with an API key or a signature, which cost the edge work before it knows them.
+    """Calls at once."""
     local_credential_rate: NonNegativeInt = 2_000
+    """Of these, those with an API key or a signature, which cost the edge work before it knows them."""
     local_credential_burst: PositiveInt = 4_000
+    """Of those, at once."""
 
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)] = ()
+    """Origins of browsers, as in `https://app.example`, separated by commas."""
     trusted_hops: int = Field(default=0, ge=0, le=10)
     """Proxies in front whose word of a client's address is taken."""
     max_body_bytes: int = Field(default=8 * 2**20, ge=1_024, le=16 * 2**20)
+    """Of a request."""
     max_signed_body_bytes: int = Field(default=2**20, ge=1_024, le=16 * 2**20)
     """Of a body that is kept until its signature was checked."""
     max_connections: PositiveInt = 10_000
+    """Of clients, at once."""
     documents_dir: Path | None = None
-    """A folder with ``openapi.json`` and ``docs/``, which anyone may read."""
+    """A folder with `openapi.json` and `docs/`, which anyone may read."""
     access_log: str = "/dev/stdout"
+    """Where each call is logged."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
