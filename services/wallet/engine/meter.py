@@ -10,16 +10,6 @@ from walletkit.errors import ServiceError
 from walletkit.telemetry.metrics import wallet as metrics
 
 REFUSALS = ("OVERLOADED", "SHARD_UNAVAILABLE", "SHUTTING_DOWN", "DEADLINE_EXCEEDED")
-_MADE = {
-    (kind, state): metrics.TRANSACTIONS.of(kind.name.lower(), state.name.lower())
-    for kind in TransactionType
-    for state in (TransactionState.COMPLETED, TransactionState.PROCESSING)
-}
-_DECLINED = {
-    kind: metrics.TRANSACTIONS.of(kind.name.lower(), "declined") for kind in TransactionType
-}
-_HOLDS = {kind: metrics.HOLDS.of(kind.name.lower()) for kind in HoldChangeKind}
-_LEGS = {result: metrics.LEGS.of(result.name.lower()) for result in LegResult}
 
 
 class ShardMeter:
@@ -42,6 +32,16 @@ class ShardMeter:
         }
         self._commands = metrics.BATCH_COMMANDS.of(shard)
         self._replays = metrics.REPLAYS.of(shard)
+        self._made = {
+            (kind, state): metrics.TRANSACTIONS.of(kind.name.lower(), state.name.lower())
+            for kind in TransactionType
+            for state in (TransactionState.COMPLETED, TransactionState.PROCESSING)
+        }
+        self._declined = {
+            kind: metrics.TRANSACTIONS.of(kind.name.lower(), "declined") for kind in TransactionType
+        }
+        self._holds = {kind: metrics.HOLDS.of(kind.name.lower()) for kind in HoldChangeKind}
+        self._legs = {result: metrics.LEGS.of(result.name.lower()) for result in LegResult}
 
     def failed(self, fault: Fault) -> None:
         """Count a batch that failed."""
@@ -51,33 +51,31 @@ class ShardMeter:
         """Count a batch after its commit."""
         self._commands.observe(commands)
         self._replays.value += len(batch.kept)
-        _count(batch.changes)
+        self._count_money(batch.changes)
+        for key in batch.changes.keys:
+            if isinstance(key.outcome, ServiceError):
+                self._decline(key.command, key.outcome)
+        for change in batch.changes.hold_changes:
+            self._holds[change.kind].value += 1
+        for leg in batch.changes.legs:
+            self._legs[leg.result].value += 1
 
+    def _count_money(self, changes: Changes) -> None:
+        made = Counter([(new.command.type, new.state) for new in changes.transactions])
+        for what, number in made.items():
+            self._made[what].value += number
+        volume: dict[str, int] = {}
+        for new in changes.transactions:
+            for posting in new.postings:
+                volume[posting.currency] = volume.get(posting.currency, 0) + posting.amount
+        for currency, amount in volume.items():
+            metrics.VOLUME.of(currency).value += amount
 
-def _count(changes: Changes) -> None:
-    made = Counter([(new.command.type, new.state) for new in changes.transactions])
-    for what, number in made.items():
-        _MADE[what].value += number
-    volume: dict[str, int] = {}
-    for new in changes.transactions:
-        for posting in new.postings:
-            volume[posting.currency] = volume.get(posting.currency, 0) + posting.amount
-    for currency, amount in volume.items():
-        metrics.VOLUME.of(currency).value += amount
-    for key in changes.keys:
-        if isinstance(key.outcome, ServiceError):
-            _decline(key.command, key.outcome)
-    for change in changes.hold_changes:
-        _HOLDS[change.kind].value += 1
-    for leg in changes.legs:
-        _LEGS[leg.result].value += 1
-
-
-def _decline(command: KeyedCommand, error: ServiceError) -> None:
-    metrics.DECLINES.of(error.reason).add()
-    kind = _type_of(command)
-    if kind is not None:
-        _DECLINED[kind].add()
+    def _decline(self, command: KeyedCommand, error: ServiceError) -> None:
+        metrics.DECLINES.of(error.reason).add()
+        kind = _type_of(command)
+        if kind is not None:
+            self._declined[kind].add()
 
 
 def _type_of(command: KeyedCommand) -> TransactionType | None:
