@@ -85,7 +85,7 @@ def page() -> str:
 
 def every() -> list[tuple[type[BaseSettings], str, FieldInfo]]:
     """Return each field of each program."""
-    kinds = [*SERVICES.values(), FrontSettings]
+    kinds: list[type[BaseSettings]] = [*SERVICES.values(), FrontSettings]
     return [(kind, name, field) for kind in kinds for name, field in kind.model_fields.items()]
 
 

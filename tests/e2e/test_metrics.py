@@ -17,6 +17,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from prometheus_client.core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from guilder.client import Addresses, Guilder, GuilderError
@@ -55,7 +56,7 @@ async def test_every_metric_moves(suite: Stack) -> None:
             await provoke(suite, guilder, traffic)
         give_up = time.monotonic() + MOVED_S
         while watch.still() - ELSEWHERE.keys() and time.monotonic() < give_up:
-            await provoking.cross(guilder, *traffic.wallets[:2], 4)
+            await provoking.cross(guilder, traffic.wallets[0], traffic.wallets[1], 4)
             await asyncio.sleep(0.2)
         assert watch.still() == ELSEWHERE.keys()
     told = await watch.once()
@@ -166,7 +167,7 @@ async def test_the_text_is_sound(suite: Stack) -> None:
     for name in MEASURED:
         text = await asyncio.to_thread(openmetrics, suite.metrics_url(name))
         histograms = 0
-        for metric in text_string_to_metric_families(text):
+        for metric in text_string_to_metric_families(text):  # type: ignore[no-untyped-call]
             assert metric.documentation
             if declared(metric) in KINDS:
                 assert metric.type == KINDS[declared(metric)]
@@ -268,7 +269,8 @@ async def test_one_scrape_sums_up_all_workers(suite: Stack, workers: tuple[str, 
     """What two workers did is what was called; one that is killed is replaced and told again."""
     address, url, parent = workers
     addresses = Addresses(address, suite.address("ledger"), suite.address("notify"))
-    calls = 0
+    name, calls = "wallet_grpc_requests_total", 0
+    told: list[Metric] = []
     busy: set[str] = set()
     give_up = time.monotonic() + MOVED_S
     while len(busy) < 2:
@@ -278,7 +280,6 @@ async def test_one_scrape_sums_up_all_workers(suite: Stack, workers: tuple[str, 
             await guilder.wallet.create_wallet("workers", "EUR", idempotency_key=f"w{calls}")
             calls += 1
         told = await asyncio.to_thread(fetch, url)
-        name = "wallet_grpc_requests_total"
         busy = {n for n in "01" if total(told, name, worker=n, method="WalletService/CreateWallet")}
     assert total(told, name, method="WalletService/CreateWallet", code="OK") == calls
     assert total(told, "guilder_worker_up") == 2
@@ -286,7 +287,7 @@ async def test_one_scrape_sums_up_all_workers(suite: Stack, workers: tuple[str, 
         told, "wallet_db_connections_max", shard="0", worker="0"
     )
     await asyncio.to_thread(kill_a_worker, parent)
-    ups = set()
+    ups: set[float] = set()
     while ups != {1.0, 2.0}:
         assert time.monotonic() < give_up + MOVED_S, f"workers that answered: {ups}"
         ups.add(total(await asyncio.to_thread(fetch, url), "guilder_worker_up"))
