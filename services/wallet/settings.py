@@ -63,8 +63,9 @@ class Settings(AuthSettings):
     leg_wait_ms: int = Field(default=1_000, ge=0, le=60_000)
     """How long a transfer between shards waits for its landing before it answers PROCESSING."""
     outbox_retention_hours: int = Field(default=168, ge=1, le=876_000)
-    """How long a record stays in its shard's outbox at least (relay), until every sink has it: 1, so
-    that a Redis which was restored and crashes again finds all of it, to 876000, which keeps all."""
+    """How long a record stays in its shard's outbox at least (relay), until every sink has it: 1,
+    so that a Redis which was restored and crashes again finds all of it, to 876000, which keeps
+    all."""
     allow_weak_durability: bool = False
     """Serve shards that may lose what they acknowledged."""
 

@@ -14,6 +14,7 @@ from tests.wallet.relaying import has, is_fenced, relaying, until
 from tests.wallet.shard_sql import append, query, stream_of
 from wallet.relay import purge, tail
 from wallet.relay.feed import Feed
+from wallet.relay.lag import Lag
 from wallet.relay.outbox import Outbox, Position
 from wallet.relay.purge import CHUNK_RECORDS, MAX_CHUNKS, Purge, UnsureError
 from wallet.relay.tail import Tail, TailLostError
@@ -236,7 +237,8 @@ async def test_what_another_relay_has_purged_is_no_gap(
     await append(urls[0], 10)
     tailing = Tail(Outbox(urls[0], 0, durable=True))
     outbox = Outbox(urls[0], 0, durable=True)
-    feed = Feed(sinks[0].client(), tailing, outbox)
+    sink = sinks[0].client()
+    feed = Feed(sink, tailing, outbox, Lag(0, sink.name))
     with structlog.testing.capture_logs() as lines:
         polling = asyncio.create_task(tailing.run())
         generation = await tailing.connected()
