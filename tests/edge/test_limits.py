@@ -9,7 +9,7 @@ import redis
 from edge.domain.limits import Limit
 from edge.settings import Settings
 from guilder.edge.proxy import rate_limit_pb2 as pb
-from tests.edge.world import Edge, headers_of, passed, running
+from tests.edge.world import WAIT_S, Edge, headers_of, passed, running
 from walletkit.stack import Stack
 
 
@@ -127,7 +127,9 @@ async def test_redis_killed(
         if not passes:
             assert {headers_of(answer)["retry-after"] for answer in answers} == {"1"}
         await asyncio.to_thread(databases.start, "redis")
-        assert "x-ratelimit-limit" in headers_of(await edge.count("slow"))
+        async with asyncio.timeout(WAIT_S):
+            while "x-ratelimit-limit" not in headers_of(await edge.count("slow")):
+                await asyncio.sleep(0.1)
 
 
 def test_interval_of_a_limit() -> None:

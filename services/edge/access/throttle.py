@@ -1,6 +1,7 @@
 """Decide whether a call is too many, and what its caller is told of its limit."""
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ MAX_DESCRIPTORS = 8
 CLIENT, ROUTE = "client", "route"
 """The parts of a descriptor."""
 DOWN_RETRY_S = 1
+"""While Redis is away one call in this time asks it; the others don't wait for its deadline."""
 _ROUTES: Mapping[str, Route] = {READ: READ, BATCH: BATCH}
 """As descriptors say them; what is none of these is a write."""
 
@@ -37,6 +39,7 @@ class Throttle:
         self._limits = limits
         self._allow_uncounted = allow_uncounted
         self._down = False
+        self._ask_after = 0.0
         self._decisions = {
             (route, name): RATE_DECISIONS.of(route, name)
             for route in (READ, WRITE, BATCH)
@@ -48,11 +51,13 @@ class Throttle:
         found = [self._bucket(parts) for parts in descriptors if parts.get(CLIENT)]
         if not found:
             return Verdict(passes=True)
+        if not self._may_ask(time.monotonic()):
+            return self._uncounted(found, calls)
         try:
             levels = await self._buckets.take(found, calls)
         except CountersDownError as error:
-            self._note(found, "uncounted", calls)
-            return self._uncounted(error)
+            self._found_down(error)
+            return self._uncounted(found, calls)
         if self._down:
             log.info("calls are counted again")
             self._down = False
@@ -70,10 +75,23 @@ class Throttle:
         client = parts[CLIENT]
         return Bucket(client, *self._limits.of(client, route))
 
-    def _uncounted(self, error: CountersDownError) -> Verdict:
+    def _may_ask(self, now: float) -> bool:
+        """Tell whether this call asks Redis: each does, or while it is away one in a while."""
+        if not self._down:
+            return True
+        if now < self._ask_after:
+            return False
+        self._ask_after = now + DOWN_RETRY_S
+        return True
+
+    def _found_down(self, error: CountersDownError) -> None:
         if not self._down:
             log.warning("calls are not counted", allowed=self._allow_uncounted, error=str(error))
             self._down = True
+            self._ask_after = time.monotonic() + DOWN_RETRY_S
+
+    def _uncounted(self, buckets: Sequence[Bucket], calls: int) -> Verdict:
+        self._note(buckets, "uncounted", calls)
         if self._allow_uncounted:
             return Verdict(passes=True)
         return Verdict(passes=False, headers=(("retry-after", str(DOWN_RETRY_S)),))
