@@ -9,6 +9,8 @@ from walletkit.telemetry.instruments import Counter, Family, Group, Histogram
 OK = "OK"
 CANCELLED = "CANCELLED"
 SERVICES = ("wallet", "ledger", "notify", "edge")
+ENVOYS = "edge"
+"""The service that answers what Envoy asks, by contracts of Envoy's own."""
 
 
 class Calls(NamedTuple):
@@ -54,10 +56,10 @@ class CallMeter:
     __slots__ = ("_calls", "_method", "_ok", "_seconds")
 
     def __init__(self, path: str) -> None:
-        """Take a method's path, ``/guilder.wallet.v1.WalletService/Transfer``."""
+        """Take a method's path: ``/guilder.wallet.v1.WalletService/Transfer``, or Envoy's own."""
         _, full_name, name = path.split("/")
         parts = full_name.split(".")
-        self._calls = CALLS[parts[1]]
+        self._calls = CALLS[parts[1] if parts[0] == "guilder" else ENVOYS]
         self._method = f"{parts[-1]}/{name}"
         self._ok = self._calls.requests.of(self._method, OK)
         self._seconds = self._calls.seconds.of(self._method)
