@@ -46,7 +46,7 @@ class Principal(NamedTuple):
 
 
 KEY_PREFIX = "key:"
-"""Begins the client id of whoever calls with an API key: so it is never somebody else's subject."""
+"""Begins the client id of who calls with an API key: no other issuer may give such a subject."""
 
 
 TRUSTED = Principal("", frozenset(Role))

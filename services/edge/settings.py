@@ -74,8 +74,9 @@ class Settings(AuthSettings):
     """Of the tokens that services get."""
     rate_limit_on_failure: Literal["allow", "deny"] = "allow"
     """What becomes of calls while Redis does not answer: `allow` lets them pass uncounted, `deny`
-    answers 429. Redis has 0.5 s to answer, so while it hangs each call waits for that long. What
-    becomes of calls while edge itself is away says FRONT_RATE_LIMIT_ON_FAILURE."""
+    answers 429. Redis has 0.5 s to answer. When it doesn't, one call a second asks it, and all
+    others are decided at once. What becomes of calls while edge itself is away says
+    FRONT_RATE_LIMIT_ON_FAILURE."""
     max_keys: int = Field(default=10_000, ge=1, le=1_000_000)
     """Keys that are not revoked; beyond it KEY_LIMIT."""
     allow_weak_durability: bool = False

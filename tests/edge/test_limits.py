@@ -72,7 +72,8 @@ async def test_batches_have_a_limit_of_their_own(migrated: Settings) -> None:
             client: passed([await edge.count(client, "batch") for _ in range(5)])
             for client in ("slow", "loader", "other")
         }
-        assert batches == {"slow": 2, "loader": 3, "other": 2}
+        # Its own limit of writes is used up by now, and comes before the default of batches.
+        assert batches == {"slow": 0, "loader": 3, "other": 2}
         assert passed([await edge.count("loader") for _ in range(5)]) == 5
 
 

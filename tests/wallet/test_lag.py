@@ -40,4 +40,19 @@ def test_a_long_standstill_shows_in_full() -> None:
     for head in range(2, 3 * MAX_MARKS):
         lag.advance(head)
     assert lag.seconds() >= 0.05
-    assert len(lag._marks) == MAX_MARKS
+    assert len(lag._marks) <= MAX_MARKS
+
+
+def test_what_follows_a_standstill_keeps_its_time() -> None:
+    """A sink that has caught up with the first half is behind since the second half began."""
+    lag = Lag(93, "test")
+    lag.open(0)
+    last = 2 * MAX_MARKS
+    for head in range(1, last):
+        lag.advance(head)
+    time.sleep(0.05)
+    lag.advance(last)
+    lag.acknowledge(last // 2)
+    assert lag.seconds() >= 0.05
+    lag.acknowledge(last)
+    assert lag.seconds() == 0

@@ -29,6 +29,8 @@ from walletkit.rpc.status import DETAILS_KEY, GRPC_CODES, to_status
 from walletkit.telemetry.metrics.calls import CallMeter
 
 _OURS = "/guilder."
+_DEADLINE_SLACK_S = 0.05
+"""A caller's own clock ends a call a little before ours would."""
 AUTHORIZATION = "authorization"
 _SHAPES = ("unary_unary", "stream_unary", "unary_stream", "stream_stream")
 REQUEST_ID_KEY = "x-request-id"
@@ -124,8 +126,9 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
     def _enter(self, ways: Ways, handler: Method, method: str) -> Method:
         """Make a method's two ways, and return the one without credentials."""
-        wrapped = _wrap(handler, method, self._admit) if method.startswith(_OURS) else handler
         roles = roles_of(method)
+        ours = method.startswith(_OURS) or (roles and method not in OPEN)
+        wrapped = _wrap(handler, method, self._admit) if ours else handler
         if method in OPEN:
             anonymous, entry = wrapped, Entry(wrapped, None)
         elif not roles:
@@ -249,7 +252,7 @@ def _unary(call: Handler, method: str, admit: Admit, meter: CallMeter) -> Handle
             meter.failed(told.code, told.reason, began)
             await _abort(context, told)
         except BaseException:
-            meter.cancelled(began)
+            _count_gone(context, meter, began)
             raise
         meter.answered(began)
         return reply
@@ -268,11 +271,20 @@ def _stream(call: Handler, method: str, admit: Admit, meter: CallMeter) -> Handl
             meter.failed(told.code, told.reason)
             await _abort(context, told)
         except BaseException:
-            meter.cancelled()
+            _count_gone(context, meter)
             raise
         meter.ended()
 
     return answer
+
+
+def _count_gone(context: Context, meter: CallMeter, began: float | None = None) -> None:
+    """Count a call that was cut off: by its deadline, which is a failure, or by its caller."""
+    left: float | None = context.time_remaining()
+    if left is not None and left <= _DEADLINE_SLACK_S:
+        meter.failed("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", began)
+    else:
+        meter.cancelled(began)
 
 
 def _refusal(error: ServiceError, method: str) -> Method:

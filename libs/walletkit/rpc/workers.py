@@ -23,6 +23,8 @@ STEADY_S = 30.0
 USAGE_ERROR = 2
 """Exit code of a worker whose settings are wrong: starting it again can't help."""
 _PR_SET_PDEATHSIG = 1
+_PRCTL = ctypes.CDLL(None).prctl
+"""Found ahead: between fork and exec nothing may be loaded, where the parent has threads."""
 
 log = structlog.get_logger()
 
@@ -94,4 +96,4 @@ async def _sleep(seconds: float, stop: asyncio.Event) -> None:
 
 def _die_with_parent() -> None:
     """Ask Linux to stop this process when its parent dies."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
@@ -21,6 +22,8 @@ REQUEST_TIMEOUT_S = 5.0
 """How long a client may be silent."""
 MAX_CONNECTIONS = 8
 POLL_S = 0.1
+
+log = structlog.get_logger()
 
 
 class ExporterError(RuntimeError):
@@ -35,8 +38,10 @@ def exporting(address: str | None, registry: CollectorRegistry) -> Iterator[None
         return
     try:
         server = _open(address, registry)
-    except OSError as error:
-        raise ExporterError(f"metrics can't be served at {address}: {error.strerror}") from error
+    except (OSError, OverflowError) as error:
+        # A port beyond 65535 overflows.
+        why = getattr(error, "strerror", None) or error
+        raise ExporterError(f"metrics can't be served at {address}: {why}") from error
     thread = threading.Thread(
         target=server.serve_forever, args=(POLL_S,), name="metrics", daemon=True
     )
@@ -66,8 +71,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         encode, content_type = choose_encoder(self.headers.get("accept", ""))
-        with self.server.one_at_a_time:
-            body = encode(self.server.registry)
+        try:
+            with self.server.one_at_a_time:
+                body = encode(self.server.registry)
+        except Exception:
+            # A scrape that just has no answer would not say why.
+            log.exception("metrics can't be told")
+            self.send_error(500)
+            return
         self.send_response(200)
         self.send_header("content-type", content_type)
         self.send_header("content-length", str(len(body)))

@@ -51,11 +51,11 @@ def _ask(address: str) -> list[Metric] | None:
     try:
         connection.request("GET", PATH)
         text = connection.getresponse().read().decode()
-    except (OSError, http.client.HTTPException):
+        return list(text_string_to_metric_families(text))
+    except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:
         connection.close()
-    return list(text_string_to_metric_families(text))
 
 
 class _Connection(http.client.HTTPConnection):

@@ -43,7 +43,7 @@ class Default(BaseModel):
     read: Limit
     write: Limit
     batch: Limit | None = None
-    """Left out, a batch counts as a write."""
+    """Left out beside a limit of writes, a batch counts as a write."""
 
 
 class Own(BaseModel):
@@ -69,6 +69,10 @@ class Limits(BaseModel):
 
     def of(self, client: str, route: Route) -> tuple[Route, Limit]:
         """Return as which kind a client's call of one kind is counted, and the limit of these."""
-        own: Limit | None = getattr(self.clients.get(client), route, None)
-        limit: Limit | None = own or getattr(self.default, route)
-        return self.of(client, WRITE) if limit is None else (route, limit)
+        for limits in (self.clients.get(client), self.default):
+            limit: Limit | None = getattr(limits, route, None)
+            if limit is not None:
+                return route, limit
+            if route == BATCH and limits is not None and limits.write is not None:
+                return WRITE, limits.write
+        raise AssertionError("the default has a limit for reads and one for writes")

@@ -150,9 +150,9 @@ class Courier:
         verdict = judge(reply, attempts, self._policy)
         self._outcomes[verdict].add()
         if verdict is Verdict.DELIVERED:
-            self._delay_seconds.observe(max(0.0, time.time() - event_time_us(claimed.body) / 1e6))
             self._failures.pop(claimed.subscription, None)
             await self._queues.settle(claimed)
+            self._delay_seconds.observe(max(0.0, time.time() - event_time_us(claimed.body) / 1e6))
             return
         self._failures[claimed.subscription] += 1
         self._log(claimed, reply, attempts, verdict)

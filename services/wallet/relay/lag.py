@@ -2,12 +2,13 @@
 
 import time
 from collections import deque
+from itertools import islice
 
 from walletkit.telemetry.metrics import relay as metrics
 
 MAX_MARKS = 4_096
-"""Moments that are remembered of a sink that is behind; the oldest is never given up for a newer
-one, so that a long standstill shows in full."""
+"""Moments that are remembered of a sink that is behind. When they are too many every other one is
+given up, never the oldest: a long standstill shows in full, and what follows it nearly so."""
 
 
 class Lag:
@@ -32,9 +33,11 @@ class Lag:
     def advance(self, head: int) -> None:
         """Note the shard's last record."""
         self._head = head
-        behind = self._acknowledged is None or head > self._acknowledged
-        if behind and len(self._marks) < MAX_MARKS:
-            self._marks.append((head, time.monotonic()))
+        if self._acknowledged is not None and head <= self._acknowledged:
+            return
+        if len(self._marks) == MAX_MARKS:
+            self._marks = deque(islice(self._marks, 0, None, 2))
+        self._marks.append((head, time.monotonic()))
 
     def open(self, position: int) -> None:
         """Note where the sink stands as its stream begins."""

@@ -29,7 +29,8 @@ def _declare(service: str) -> Calls:
     return Calls(
         group.counter(
             f"{service}_grpc_requests_total",
-            "calls that have ended; code CANCELLED: the caller has gone away",
+            "calls that have ended; code CANCELLED: the caller has gone away, or a stream's"
+            " credential has ended",
             *("method", "code"),
         ),
         group.histogram(

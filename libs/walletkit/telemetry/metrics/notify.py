@@ -23,7 +23,7 @@ TRY_SECONDS = GROUP.histogram(
 )
 DELAY_SECONDS = GROUP.histogram(
     "notify_delivery_delay_seconds",
-    "from an event's commit to its endpoint's acceptance, retries included",
+    "from an event's commit to its endpoint's acceptance, retries included; a replay's as well",
     bounds=DELIVERY_S,
 )
 DEAD_LETTERS = GROUP.counter(

@@ -8,7 +8,8 @@ GROUP = Group("wallet serve")
 TRANSACTIONS = GROUP.counter(
     "wallet_transactions_total",
     "movements that were decided; type as in the API; status completed, processing (the rest of it"
-    " is on its way to another shard) or declined. Each once, as its home shard has committed it",
+    " is on its way to another shard) or declined. Each once, as its home shard has committed it;"
+    " not those whose COMMIT was answered by nobody: they show as replays",
     *("type", "status"),
 )
 VOLUME = GROUP.counter(

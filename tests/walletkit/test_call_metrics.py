@@ -1,0 +1,83 @@
+"""A call that is cut off counts as what cut it off, on a real server: deadline or caller."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+
+from walletkit.rpc.interceptor import StatusInterceptor
+from walletkit.telemetry.metrics.calls import CALLS
+
+SERVICE, METHOD = "guilder.wallet.v1.WalletService", "Transfer"
+WAIT_S = 10
+
+
+class Silent:
+    """A call that never answers."""
+
+    def __init__(self) -> None:
+        """Wait for the first."""
+        self.begun = asyncio.Event()
+
+    async def answer(self, _request: bytes, _context: object) -> bytes:
+        """Begin, and wait."""
+        self.begun.set()
+        await asyncio.Event().wait()
+        return b""
+
+
+@asynccontextmanager
+async def serving(silent: Silent) -> AsyncIterator[grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]]:
+    """Serve it behind the interceptor that counts."""
+    server = grpc.aio.server(interceptors=[StatusInterceptor()])
+    make: Any = grpc.unary_unary_rpc_method_handler
+    methods = grpc.method_handlers_generic_handler(SERVICE, {METHOD: make(silent.answer)})
+    server.add_generic_rpc_handlers((methods,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield channel.unary_unary(f"/{SERVICE}/{METHOD}")
+    finally:
+        await server.stop(None)
+
+
+def counted(code: str) -> float:
+    """Return how many of its calls have ended with a code."""
+    return CALLS["wallet"].requests.of(f"WalletService/{METHOD}", code).value
+
+
+async def until(code: str, expected: float) -> None:
+    """Wait for the count: the server notices a little after the caller."""
+    async with asyncio.timeout(WAIT_S):
+        while counted(code) != expected:  # noqa: ASYNC110  # nothing tells
+            await asyncio.sleep(0.01)
+
+
+async def test_a_deadline_is_a_failure() -> None:
+    """What hangs until its caller's deadline is an error of ours, with its reason."""
+    before, gone = counted("DEADLINE_EXCEEDED"), counted("CANCELLED")
+    async with serving(Silent()) as call:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await call(b"", timeout=0.3)
+        assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await until("DEADLINE_EXCEEDED", before + 1)
+    assert counted("CANCELLED") == gone
+
+
+async def test_a_caller_that_leaves_is_none() -> None:
+    """It goes long before its deadline: nobody failed."""
+    silent = Silent()
+    before, late = counted("CANCELLED"), counted("DEADLINE_EXCEEDED")
+    async with serving(silent) as call:
+        running = call(b"", timeout=WAIT_S)
+        asking = asyncio.ensure_future(running)
+        await asyncio.wait_for(silent.begun.wait(), WAIT_S)
+        running.cancel()
+        await asyncio.wait([asking])
+        await until("CANCELLED", before + 1)
+    assert counted("DEADLINE_EXCEEDED") == late
