@@ -1,6 +1,6 @@
 """Rows from templates are those that the one builder of literals writes, and refuse the same."""
 
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import pytest
@@ -84,7 +84,10 @@ def changes_of(made: list[Transfer], kept: bytes = b"") -> Changes:
     )
 
 
-@given(st.lists(commands, max_size=4, unique_by=lambda c: (c.ref, c.key_hash)), opaque, numbers)
+by_keys = (attrgetter("ref"), attrgetter("key_hash"))
+
+
+@given(st.lists(commands, max_size=4, unique_by=by_keys), opaque, numbers)
 def test_transactions_and_keys(made: list[Transfer], kept: bytes, day: int) -> None:
     """What every transfer writes has its values in their places, sorted by primary key."""
     changes = changes_of(made, kept)
