@@ -18,7 +18,7 @@ MACHINE = {"architecture": "x", "python": "3", "valgrind": "v"}
 def test_every_stage_does_its_work() -> None:
     """A stage that fell out of the code would be counted as fast."""
     done = stages.stages()
-    assert len(done) == 5
+    assert len(done) == 6
     replies = cast("list[bytes]", done["render reply"]())
     assert len(set(replies)) == BATCH
     packets = cast("list[str]", done["ledger: record to rows"]())

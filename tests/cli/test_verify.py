@@ -122,7 +122,8 @@ def test_a_changed_byte_is_found(cli: Cli, suite: Stack) -> None:
         assert result.exit_code == 1
         found = json.loads(result.stdout)
         hashes = [item for item in found["differences"] if item["invariant"] == "I9"]
-        assert [(item["shard"], item["seq"]) for item in hashes] == [(1, "2")]
+        # Once for its hash, and once more where what is left can't be unpacked.
+        assert {(item["shard"], item["seq"]) for item in hashes} == {(1, "2")}
     assert cli("verify").exit_code == 0
 
 
