@@ -1,7 +1,7 @@
-"""A call that is cut off counts as what cut it off, on a real server: deadline or caller."""
+"""What a call counts as, on a real server: cut off by deadline or caller; and whose call it is."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -31,17 +31,21 @@ class Silent:
 
 
 @asynccontextmanager
-async def serving(silent: Silent) -> AsyncIterator[grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]]:
-    """Serve it behind the interceptor that counts."""
+async def serving(
+    answer: Callable[[bytes, object], Awaitable[bytes]],
+    service: str = SERVICE,
+    method: str = METHOD,
+) -> AsyncIterator[grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]]:
+    """Serve a method behind the interceptor that counts."""
     server = grpc.aio.server(interceptors=[StatusInterceptor()])
     make: Any = grpc.unary_unary_rpc_method_handler
-    methods = grpc.method_handlers_generic_handler(SERVICE, {METHOD: make(silent.answer)})
+    methods = grpc.method_handlers_generic_handler(service, {method: make(answer)})
     server.add_generic_rpc_handlers((methods,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield channel.unary_unary(f"/{SERVICE}/{METHOD}")
+            yield channel.unary_unary(f"/{service}/{method}")
     finally:
         await server.stop(None)
 
@@ -61,7 +65,7 @@ async def until(code: str, expected: float) -> None:
 async def test_a_deadline_is_a_failure() -> None:
     """What hangs until its caller's deadline is an error of ours, with its reason."""
     before, gone = counted("DEADLINE_EXCEEDED"), counted("CANCELLED")
-    async with serving(Silent()) as call:
+    async with serving(Silent().answer) as call:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
             await call(b"", timeout=0.3)
         assert refused.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -73,7 +77,7 @@ async def test_a_caller_that_leaves_is_none() -> None:
     """It goes long before its deadline: nobody failed."""
     silent = Silent()
     before, late = counted("CANCELLED"), counted("DEADLINE_EXCEEDED")
-    async with serving(silent) as call:
+    async with serving(silent.answer) as call:
         running = call(b"", timeout=WAIT_S)
         asking = asyncio.ensure_future(running)
         await asyncio.wait_for(silent.begun.wait(), WAIT_S)
@@ -81,3 +85,28 @@ async def test_a_caller_that_leaves_is_none() -> None:
         await asyncio.wait([asking])
         await until("CANCELLED", before + 1)
     assert counted("DEADLINE_EXCEEDED") == late
+
+
+async def echo(request: bytes, _context: object) -> bytes:
+    """Answer."""
+    return request
+
+
+async def test_what_envoy_asks_is_edges() -> None:
+    """Envoy's contracts have no name of ours; edge is who answers them."""
+    service, method = "envoy.service.ratelimit.v3.RateLimitService", "ShouldRateLimit"
+    count = CALLS["edge"].requests.of(f"RateLimitService/{method}", "OK")
+    before = count.value
+    async with serving(echo, service, method) as call:
+        assert await call(b"", timeout=WAIT_S) == b""
+    assert count.value == before + 1
+
+
+async def test_reflection_is_no_call_of_a_service() -> None:
+    """What grpcurl asks first counts for nobody."""
+    before = {name: calls.requests.series() for name, calls in CALLS.items()}
+    async with serving(
+        echo, "grpc.reflection.v1alpha.ServerReflection", "ServerReflectionInfo"
+    ) as call:
+        assert await call(b"", timeout=WAIT_S) == b""
+    assert {name: calls.requests.series() for name, calls in CALLS.items()} == before

@@ -28,7 +28,8 @@ from walletkit.rpc.roles import OPEN, check, denied, roles_of
 from walletkit.rpc.status import DETAILS_KEY, GRPC_CODES, to_status
 from walletkit.telemetry.metrics.calls import CallMeter
 
-_OURS = "/guilder."
+_OURS = ("/guilder.", "/envoy.")
+"""Begin the methods that are counted: those of the suite, and what Envoy asks edge."""
 _DEADLINE_SLACK_S = 0.05
 """A caller's own clock ends a call a little before ours would."""
 AUTHORIZATION = "authorization"
@@ -126,9 +127,8 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
 
     def _enter(self, ways: Ways, handler: Method, method: str) -> Method:
         """Make a method's two ways, and return the one without credentials."""
+        wrapped = _wrap(handler, method, self._admit) if method.startswith(_OURS) else handler
         roles = roles_of(method)
-        ours = method.startswith(_OURS) or (roles and method not in OPEN)
-        wrapped = _wrap(handler, method, self._admit) if ours else handler
         if method in OPEN:
             anonymous, entry = wrapped, Entry(wrapped, None)
         elif not roles:
