@@ -67,8 +67,7 @@ class Throttle:
 
     def _note(self, buckets: Sequence[Bucket], decision: str, calls: int) -> None:
         """Count calls: once, whatever the number of buckets that count them."""
-        route = _ROUTES.get(buckets[0].route, WRITE)
-        self._decisions[route, decision].add(calls)
+        self._decisions[buckets[0].route, decision].add(calls)
 
     def _bucket(self, parts: dict[str, str]) -> Bucket:
         route = _ROUTES.get(parts.get(ROUTE, ""), WRITE)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.counters.connection import Client, guarded
-from edge.domain.limits import Limit
+from edge.domain.limits import Limit, Route
 
 TAKE_TIMEOUT_S = 0.5
 """Of one answer, all in all. Shorter than Envoy waits for ours (walletkit.front.edge), so that it
@@ -47,7 +47,7 @@ class Bucket:
     """Whose calls of which kind are counted, and their limit."""
 
     client: str
-    route: str
+    route: Route
     limit: Limit
 
     @property

@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from walletkit.telemetry.metrics.process import REDIS_CONNECTIONS
+from walletkit.telemetry import redis_pool
 
 CONNECT_TIMEOUT_S = 0.5
 CALL_TIMEOUT_S = 0.5
@@ -40,13 +40,8 @@ def connect(url: str) -> Client:
         # is one too many; a nonce set twice is refused.
         retry=Retry(NoBackoff(), 1),
     )
-    REDIS_CONNECTIONS.of("edge").follow(lambda: _in_use(pool))
+    redis_pool.follow(pool, "edge")
     return Redis.from_pool(pool)
-
-
-def _in_use(pool: Any) -> int:  # noqa: ANN401  # as above
-    """Return how many connections are taken; the pool tells of the idle ones first."""
-    return int(pool.get_connection_count()[1][0])
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, ConnectionError, RedisError, TimeoutError  # noqa: A004
 
 from walletkit.errors import ServiceError
-from walletkit.telemetry.metrics.process import REDIS_CONNECTIONS
+from walletkit.telemetry import redis_pool
 
 CONNECT_TIMEOUT_S = 2
 CALL_TIMEOUT_S = 3
@@ -37,13 +37,8 @@ def connect(url: str) -> Client:
         # twice.
         retry=Retry(NoBackoff(), 1),
     )
-    REDIS_CONNECTIONS.of("notify").follow(lambda: _in_use(pool))
+    redis_pool.follow(pool, "notify")
     return Redis.from_pool(pool)
-
-
-def _in_use(pool: Any) -> int:  # noqa: ANN401  # as above
-    """Return how many connections are taken; the pool tells of the idle ones first."""
-    return int(pool.get_connection_count()[1][0])
 
 
 @contextmanager
