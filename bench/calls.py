@@ -7,8 +7,11 @@ suite to make a transfer.
 import random
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Protocol
+
+from google.protobuf.message import Message
+from google.protobuf.proto import serialize_length_prefixed
 
 from bench import pairs
 from bench.scenarios import LEGS, Scenario
@@ -27,15 +30,6 @@ PAGE_ENTRIES = 50
 FEES = "sys:fees"
 AMOUNTS_MINOR = range(1, 101)
 _MONIES = [Money(currency_code=CURRENCY, amount_minor=amount) for amount in AMOUNTS_MINOR]
-_SEVEN_BITS = 0x7F
-_MORE = 0x80
-
-
-class Message(Protocol):
-    """What a protobuf message can do here."""
-
-    def SerializeToString(self) -> bytes:  # noqa: N802  # protobuf's name
-        """Return its bytes."""
 
 
 def requests(
@@ -68,11 +62,10 @@ def captures(hold_ids: Sequence[str]) -> Iterator[Message]:
 
 def write(path: Path, messages: Iterable[Message]) -> None:
     """Write messages as ghz reads them: each with its length before it."""
-    pieces: list[bytes] = []
+    written = BytesIO()
     for message in messages:
-        serialized = message.SerializeToString()
-        pieces += (_varint(len(serialized)), serialized)
-    path.write_bytes(b"".join(pieces))
+        serialize_length_prefixed(message, written)
+    path.write_bytes(written.getbuffer())
 
 
 def _keys(count: int) -> Iterator[str]:
@@ -121,13 +114,3 @@ def _transactions(
             for payee in [*payees, FEES]
         ]
         yield PostTransactionRequest(postings=postings, idempotency_key=key)
-
-
-def _varint(value: int) -> bytes:
-    """Write a length as protobuf does: seven bits a byte, the lowest first."""
-    written = bytearray()
-    while value > _SEVEN_BITS:
-        written.append(value & _SEVEN_BITS | _MORE)
-        value >>= 7
-    written.append(value)
-    return bytes(written)

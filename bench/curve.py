@@ -9,11 +9,10 @@ Exit code 1 when a run could not be made, or the books don't hold.
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import machine, packed, report, suite, unary, usage, wallets
+from bench import packed, report, suite, unary, usage, wallets
 from bench.child import ClientError
 from bench.ghz import GhzError
 from bench.model import Results, Run, to_json
@@ -38,8 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Measure what is asked for, on the suite that the environment describes."""
     stack = Stack(StackSettings())
-    if missing := [name for name in stack.services if not stack.is_running(name)]:
-        sys.stderr.write(f"{', '.join(missing)}: not running; start the suite by `make up`\n")
+    if not suite.is_up(stack):
         return 1
     scenarios = [SCENARIOS[name] for name in options.scenarios]
     results, failures = curves(stack, scenarios, options.seconds, options.shares)
@@ -74,15 +72,7 @@ def curves(
                     sys.stdout.flush()
             except FAILURES as error:
                 failures.append(f"{scenario.name}: {error}")
-    results = Results(
-        commit=suite.commit(),
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=machine.describe(),
-        settings=suite.settings(stack),
-        runs=runs,
-        floors=[],
-        verified={"all of them": suite.verified(stack)},
-    )
+    results = suite.results(stack, runs, {"all of them": suite.verified(stack)})
     return results, failures
 
 

@@ -14,10 +14,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import uvloop
 from google.protobuf import json_format
+from google.protobuf.proto import parse_length_prefixed
 
 from bench.child import await_the_word, tell
 from bench.load import Load
@@ -34,7 +36,6 @@ _LINE = b"\r\n"
 _END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
 _CLOSES = b"connection: close"
-_MORE = 0x80
 
 
 class AnswerError(Exception):
@@ -67,18 +68,9 @@ def request_of(message: TransferRequest, host: str, token: str) -> bytes:
 
 def read_messages(data: bytes) -> Iterator[TransferRequest]:
     """Read what `bench.calls.write` wrote."""
-    place = 0
-    while place < len(data):
-        length = shift = 0
-        while True:
-            byte = data[place]
-            place += 1
-            length |= (byte & ~_MORE) << shift
-            shift += 7
-            if not byte & _MORE:
-                break
-        yield TransferRequest.FromString(data[place : place + length])
-        place += length
+    left = BytesIO(data)
+    while (message := parse_length_prefixed(TransferRequest, left)) is not None:
+        yield message
 
 
 async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bool]:

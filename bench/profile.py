@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import packed, unary, usage, wallets
+from bench import packed, suite, unary, usage, wallets
 from bench.model import Run
 from bench.run import FAILURES
 from bench.samples import read_perf, read_stacks, table
@@ -52,8 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Profile and print; 1 when there was nothing to profile."""
     stack = Stack(StackSettings())
-    if missing := [name for name in stack.services if not stack.is_running(name)]:
-        sys.stderr.write(f"{', '.join(missing)}: not running; start the suite by `make up`\n")
+    if not suite.is_up(stack):
         return 1
     folder = stack.settings.run_dir / "profile"
     folder.mkdir(exist_ok=True)

@@ -9,12 +9,11 @@ import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from bench import calls, machine, report, suite, unary, usage, wallets
+from bench import calls, report, suite, unary, usage, wallets
 from bench.child import Child
 from bench.ghz import Ghz, finish
 from bench.http_load import NONE_LEFT
@@ -59,9 +58,7 @@ def main(options: argparse.Namespace) -> int:
         sys.stdout.write(tables(results) + "\n")
         return 0
     stack = Stack(StackSettings())
-    names = (*stack.services, *stack.front)
-    if missing := [name for name in names if not stack.is_running(name)]:
-        sys.stderr.write(f"{', '.join(missing)}: not running; start the suite by `make up`\n")
+    if not suite.is_up(stack, (*stack.services, *stack.front)):
         return 1
     scope = Scope(
         [SCENARIOS[name] for name in options.scenarios.split(",")],
@@ -112,18 +109,8 @@ def steps(scope: Scope) -> Iterator[Step]:
 
 def run(stack: Stack, scope: Scope, accounts: Sequence[str]) -> tuple[Results, list[str]]:
     """Make all runs between these accounts, and prove the books; tell what failed too."""
-    results = Results(
-        commit=suite.commit(),
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=machine.describe(),
-        settings={
-            **suite.settings(stack),
-            "envoy.concurrency": str(stack.settings.envoy_concurrency),
-        },
-        runs=[],
-        floors=[],
-        verified={},
-    )
+    results = suite.results(stack, [], {})
+    results.settings["envoy.concurrency"] = str(stack.settings.envoy_concurrency)
     failures: list[str] = []
     token = stack.issuer.sign(CLIENT, ["service"], ttl_s=TOKEN_TTL_S)
     with TemporaryDirectory(dir=stack.settings.run_dir, prefix="bench-") as folder:

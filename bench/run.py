@@ -7,7 +7,6 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -55,8 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Measure what is asked for, on the suite that the environment describes."""
     stack = _suite()
-    if missing := [name for name in stack.services if not stack.is_running(name)]:
-        sys.stderr.write(f"{', '.join(missing)}: not running; start the suite by `make up`\n")
+    if not suite.is_up(stack):
         return 1
     scope = Scope(
         options.scenarios,
@@ -85,15 +83,7 @@ def run(
     stack: Stack, scope: Scope, seconds: float, accounts: Sequence[str] = ()
 ) -> tuple[Results, list[str]]:
     """Make all runs between these accounts (the benchmarks' own); tell what failed too."""
-    results = Results(
-        commit=suite.commit(),
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=machine.describe(),
-        settings=suite.settings(stack),
-        runs=[],
-        floors=[],
-        verified={},
-    )
+    results = suite.results(stack, [], {})
     outside = _Outside(stack)
     accounts = accounts or wallets.fund(stack)
     if any(scenario.name == "statement" for scenario in scope.scenarios):

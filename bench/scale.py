@@ -14,7 +14,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -24,7 +23,7 @@ from asyncmy.errors import MySQLError
 from bench import calls, filling, growth, machine, packed, report, suite, unary, usage, wallets
 from bench.filling import Goal
 from bench.growth import Cost, Growth, Moment
-from bench.model import Results, Run
+from bench.model import Run
 from bench.run import FAILURES
 from bench.scenarios import SCENARIOS, Scenario, named
 from bench.sending import FillError
@@ -88,8 +87,7 @@ def main(options: argparse.Namespace) -> int:
         report.tell(growth.tables(growth.from_json(options.show.read_text(encoding="utf-8"))))
         return 0
     stack = _suite()
-    if missing := [name for name in stack.services if not stack.is_running(name)]:
-        sys.stderr.write(f"{', '.join(missing)}: not running; start the suite by `make up`\n")
+    if not suite.is_up(stack):
         return 1
     order = Order(options.scenarios, options.seconds, options.rounds, options.concurrency)
     goal = Goal(options.wallets, options.transactions, options.least_disk_gb, options.most_behind)
@@ -134,15 +132,7 @@ def scale(stack: Stack, order: Order, goal: Goal, accounts: Sequence[str] = ()) 
 
 def measure(stack: Stack, order: Order, accounts: Sequence[str], there: int) -> Moment:
     """Measure each scenario in each round, rounds interleaved, between these accounts."""
-    results = Results(
-        commit=suite.commit(),
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=machine.describe(),
-        settings=suite.settings(stack),
-        runs=[],
-        floors=[],
-        verified={},
-    )
+    results = suite.results(stack, [], {})
     costs: list[Cost] = []
     with TemporaryDirectory(dir=stack.settings.run_dir, prefix="scale-") as folder:
         for round_ in range(1, order.rounds + 1):

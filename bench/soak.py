@@ -16,7 +16,6 @@ import threading
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
@@ -24,7 +23,7 @@ from typing import Self
 import asyncmy
 from asyncmy.errors import MySQLError
 
-from bench import machine, suite, unary, wallets
+from bench import suite, unary, wallets
 from bench.model import Results, Run, to_json
 from bench.scenarios import SCENARIOS
 from walletkit.sql.session import open_session, run_packet
@@ -106,8 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace) -> int:
     """Soak the suite that the environment describes."""
     stack = Stack(StackSettings())
-    if missing := [name for name in stack.services if not stack.is_running(name)]:
-        sys.stderr.write(f"{', '.join(missing)}: not running; start the suite by `make up`\n")
+    if not suite.is_up(stack):
         return 1
     if options.minutes * 60 * options.rate > MAX_CALLS:
         sys.stderr.write(f"a soak has at most {MAX_CALLS} calls: fewer minutes, or a lower rate\n")
@@ -213,12 +211,4 @@ async def _lag_s(books: asyncmy.Connection, *shards: asyncmy.Connection) -> floa
 
 
 def _results(stack: Stack, found: Soak, *, verified: bool) -> Results:
-    return Results(
-        commit=suite.commit(),
-        date=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=machine.describe(),
-        settings=suite.settings(stack),
-        runs=[found.run],
-        floors=[],
-        verified={SCENARIO.name: verified},
-    )
+    return suite.results(stack, [found.run], {SCENARIO.name: verified})

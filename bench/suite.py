@@ -3,12 +3,15 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import redis
 
+from bench import machine
 from bench.ghz import GHZ
+from bench.model import Results, Run
 from ledger.settings import Settings as LedgerSettings
 from wallet.settings import Settings as WalletSettings
 from walletkit.stack import Stack
@@ -28,6 +31,26 @@ _VARIABLES = (
     "innodb_buffer_pool_size",
     "innodb_log_file_size",
 )
+
+
+def is_up(stack: Stack, names: Sequence[str] = ()) -> bool:
+    """Tell whether the services, or what is named, run; what does not is named on stderr."""
+    if missing := [name for name in names or stack.services if not stack.is_running(name)]:
+        sys.stderr.write(f"{', '.join(missing)}: not running; start the suite by `make up`\n")
+    return not missing
+
+
+def results(stack: Stack, runs: list[Run], verified: dict[str, bool]) -> Results:
+    """Return results of now, with what they were made with; all may be added to."""
+    return Results(
+        commit=commit(),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=machine.describe(),
+        settings=settings(stack),
+        runs=runs,
+        floors=[],
+        verified=verified,
+    )
 
 
 def settings(stack: Stack) -> dict[str, str]:
