@@ -14,7 +14,6 @@ from pathlib import Path
 
 from bench.scenarios import Scenario
 from walletkit.stack import Stack, StackSettings
-from walletkit.stack.settings import MEASURED, free_ports
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("tools/setup.sh", "libs/walletkit/stack/__main__.py", "clients/python/guilder/cli")
@@ -103,25 +102,8 @@ class Checkout:
             git("clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(folder))
         git("checkout", "--quiet", "--force", "--detach", commit, folder=folder)
         git("clean", "--quiet", "--force", "-d", folder=folder)
-        shards = len(StackSettings().shard_ports)
-        own = shards + 7
-        ports = free_ports(own + len(MEASURED))
-        settings = StackSettings(
-            run_dir=folder / ".run",
-            shard_ports=tuple(ports[:shards]),
-            books_port=ports[shards],
-            redis_port=ports[shards + 1],
-            wallet_port=ports[shards + 2],
-            ledger_port=ports[shards + 3],
-            notify_port=ports[shards + 4],
-            envoy_port=ports[shards + 5],
-            edge_port=ports[shards + 6],
-            wallet_metrics_port=ports[own],
-            ledger_metrics_port=ports[own + 1],
-            notify_metrics_port=ports[own + 2],
-            edge_metrics_port=ports[own + 3],
-            relay_metrics_port=ports[own + 4],
-        )
+        ports = StackSettings.chosen_ports(len(StackSettings().shard_ports))
+        settings = StackSettings(run_dir=folder / ".run", **ports)
         return cls(name, commit, folder, Stack(settings))
 
     def __str__(self) -> str:
@@ -154,20 +136,16 @@ class Checkout:
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(_NOT_INHERITED)
         }
-        services = {"WALLET": settings.wallet_port, "LEDGER": settings.ledger_port}
-        services |= {"NOTIFY": settings.notify_port, "EDGE": settings.edge_port}
+        services = ("wallet", "ledger", "notify", "edge")
         return {
             **kept,
-            **{f"GUILDER_{name}_PORT": str(port) for name, port in services.items()},
             **{
-                f"GUILDER_{name.upper()}_METRICS_PORT": str(settings.metrics_port(name))
-                for name in MEASURED
+                f"GUILDER_{port.upper()}": str(getattr(settings, port))
+                for port in settings.port_names()
             },
-            **{f"GUILDER_{name}_ADDRESS": self.stack.address(name.lower()) for name in services},
+            **{f"GUILDER_{name.upper()}_ADDRESS": self.stack.address(name) for name in services},
             "GUILDER_RUN_DIR": str(settings.run_dir),
             "GUILDER_SHARD_PORTS": ",".join(map(str, settings.shard_ports)),
-            "GUILDER_BOOKS_PORT": str(settings.books_port),
-            "GUILDER_REDIS_PORT": str(settings.redis_port),
         }
 
     @property

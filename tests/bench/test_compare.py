@@ -12,6 +12,7 @@ from bench.checkout import ROOT, Checkout, CheckoutError
 from bench.model import Run
 from bench.ratios import costs, cpu_us, rates, table
 from bench.scenarios import SCENARIOS
+from walletkit.stack import StackSettings
 
 
 def run(round_: int, rate: float, wallet_us: float = 100, scenario: str = "within") -> Run:
@@ -199,6 +200,18 @@ def test_a_suites_environment_is_its_own(
     assert variables["GUILDER_RUN_DIR"] == str(side.folder / ".run")
     assert variables["GUILDER_BUFFER_POOL_MB"] == "77"
     assert not {"MAKEFLAGS", "VIRTUAL_ENV"} & variables.keys()
+
+
+def test_no_port_of_a_suite_is_the_usual_one(repository: Path, tmp_path: Path) -> None:
+    """Two suites run side by side: each port, Envoy's too, is the clone's own, and is told."""
+    side = Checkout.place("before", checkout.commit_of("HEAD"), tmp_path / "clone")
+    usual, own = StackSettings(), side.stack.settings
+    ports = StackSettings.port_names()
+    assert "envoy_port" in ports
+    for name in ports:
+        assert getattr(own, name) != getattr(usual, name)
+        assert side.environment[f"GUILDER_{name.upper()}"] == str(getattr(own, name))
+    assert len({getattr(own, name) for name in ports}) == len(ports)
 
 
 def test_a_setup_that_fails_is_told_with_its_output(repository: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import secrets
 import socket
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -72,10 +72,7 @@ class StackSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_shared_ports(self) -> Self:
-        ports = [*self.shard_ports, self.books_port, self.redis_port]
-        ports += [self.wallet_port, self.ledger_port, self.notify_port, self.envoy_port]
-        ports.append(self.edge_port)
-        ports += [self.metrics_port(name) for name in MEASURED]
+        ports = [*self.shard_ports, *(getattr(self, name) for name in self.port_names())]
         if twice := sorted({port for port in ports if ports.count(port) > 1}):
             raise ValueError(f"port {twice[0]} is given to two processes")
         return self
@@ -86,26 +83,25 @@ class StackSettings(BaseSettings):
         return port
 
     @classmethod
+    def port_names(cls) -> list[str]:
+        """Name the setting of every port but the shards', which are a list."""
+        return [name for name in cls.model_fields if name.endswith("_port")]
+
+    @classmethod
+    def chosen_ports(cls, shards: int) -> dict[str, Any]:
+        """Choose a port that is free now for everything, as settings."""
+        names = cls.port_names()
+        ports = free_ports(shards + len(names))
+        single = dict(zip(names, ports[shards:], strict=True))
+        return {"shard_ports": tuple(ports[:shards]), **single}
+
+    @classmethod
     def for_tests(cls, run_dir: Path, *, shards: int = 2) -> Self:
         """Return settings with free ports and small buffers, whatever the environment says."""
-        own = shards + 7
-        ports = free_ports(own + len(MEASURED))
         return cls(
             run_dir=run_dir,
-            shard_ports=tuple(ports[:shards]),
-            books_port=ports[shards],
-            redis_port=ports[shards + 1],
-            wallet_port=ports[shards + 2],
-            ledger_port=ports[shards + 3],
-            notify_port=ports[shards + 4],
-            envoy_port=ports[shards + 5],
+            **cls.chosen_ports(shards),
             envoy_concurrency=1,
-            edge_port=ports[shards + 6],
-            wallet_metrics_port=ports[own],
-            ledger_metrics_port=ports[own + 1],
-            notify_metrics_port=ports[own + 2],
-            edge_metrics_port=ports[own + 3],
-            relay_metrics_port=ports[own + 4],
             wallet_workers=1,
             allow_private_targets=True,
             buffer_pool_mb=64,
