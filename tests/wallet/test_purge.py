@@ -270,22 +270,21 @@ async def test_a_record_that_is_missing_in_the_middle_is_not_purged(
 async def test_the_outbox_stays_small_under_constant_load(
     urls: tuple[str, ...], sinks: tuple[IngestSink, IngestSink]
 ) -> None:
-    """However much goes through it, it holds what is under way: records, and pages of its file."""
-    sizes: list[int] = []
+    """However much goes through it, its file stays at a few lots: freed pages are used anew."""
+    lots, records, size = 40, 50, 20_000
     async with relaying(urls[:1], *sinks, retention_hours=0):
-        for _ in range(20):
-            await append(urls[0], 50, size=20_000)
-            sizes.append(len(await kept(urls[0])))
+        for lot in range(1, lots + 1):
+            await append(urls[0], records, size=size)
+            # In step with the purge: how far a free run gets ahead of it is the machine's affair.
+            await only_the_last(urls[0], lot * records)
         for sink in sinks:
-            await until(has(sink, 0, 1_000))
-        await only_the_last(urls[0], 1_000)
-    assert max(sizes) < 500, sizes
+            await until(has(sink, 0, lots * records))
     ((taken,),) = await query(
         urls[0],
         "ANALYZE TABLE outbox; SELECT data_length FROM information_schema.tables"
         " WHERE table_schema=DATABASE() AND table_name='outbox'",
     )
-    assert taken < 1_000 * 20_000 / 2
+    assert taken < lots * records * size / 2
 
 
 async def test_a_round_is_bounded(
