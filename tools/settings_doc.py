@@ -15,9 +15,10 @@ from notify.settings import Settings as NotifySettings
 from wallet.settings import Settings as WalletSettings
 from walletkit.auth.settings import AuthSettings
 from walletkit.front.settings import FrontSettings
-from walletkit.settings import Address, MetricsAddress
+from walletkit.settings import Address, MetricsAddress, TelemetrySettings, TraceEndpoint
 
 PAGE = Path("docs/configuration.md")
+SHARED = AuthSettings.model_fields | TelemetrySettings.model_fields
 SERVICES: dict[str, type[AuthSettings]] = {
     "wallet": WalletSettings,
     "ledger": LedgerSettings,
@@ -44,6 +45,7 @@ _KINDS = {
 _FORMS = {
     _pattern(Address): "host:port",
     _pattern(MetricsAddress): "host:port, or `unix:@name`",
+    _pattern(TraceEndpoint): "`http://host:port` or `https://host:port`",
 }
 _RULES = (
     *((Ge, "at least", "ge"), (Gt, "above", "gt")),
@@ -76,9 +78,9 @@ def page() -> str:
     """Return the page's text."""
     parts = [_HEAD]
     for name, kind in SERVICES.items():
-        own = {n: f for n, f in kind.model_fields.items() if n not in AuthSettings.model_fields}
+        own = {n: f for n, f in kind.model_fields.items() if n not in SHARED}
         parts += [f"\n## {name}\n\n", _table(f"{name.upper()}_", own)]
-    parts += [_SHARED, _table("_", AuthSettings.model_fields)]
+    parts += [_SHARED, _table("_", SHARED)]
     parts += ["\n## front (Envoy)\n\n", _table("FRONT_", FrontSettings.model_fields)]
     return "".join(parts)
 

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import uvloop
 
 from walletkit.auth.refusals import StartError
-from walletkit.settings import SettingsError
-from walletkit.telemetry import exposition, loop_lag
+from walletkit.settings import SettingsError, TelemetrySettings
+from walletkit.telemetry import exposition, loop_lag, tracing
 from walletkit.telemetry.exporter import ExporterError, exporting
 
 USAGE_ERROR = 2
@@ -33,13 +33,16 @@ def choose(
         sys.exit(USAGE_ERROR)
 
 
-def run(service: Coroutine[Any, Any, None], name: str, metrics_address: str | None) -> None:
-    """Run a service to its end, and serve its metrics meanwhile.
+def run(service: Coroutine[Any, Any, None], name: str, settings: TelemetrySettings) -> None:
+    """Run a service to its end, serve its metrics and tell of its spans meanwhile.
 
     Exit with 1 when it must not start as it is set up.
     """
     try:
-        with exporting(metrics_address, exposition.own(name)):
+        with (
+            exporting(settings.metrics_address, exposition.own(name)),
+            tracing.telling(name, settings.trace_endpoint, settings.trace_ratio),
+        ):
             uvloop.run(_measured(service))
     except (StartError, ExporterError) as error:
         service.close()

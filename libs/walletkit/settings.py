@@ -31,12 +31,28 @@ MetricsAddress = Annotated[str, Field(pattern=r"^(unix:@[!-~]{1,100}|[^\s]+:[0-9
 DatabaseUrl = Annotated[str, AfterValidator(_check_url)]
 """``mysql://user:password@host:port/database``. It may hold a password: give it ``repr=False``."""
 
+TraceEndpoint = Annotated[str, Field(pattern=r"^https?://[^/\s]+:[0-9]{1,5}$")]
+"""``http://host:port`` or ``https://host:port``, of OTLP over gRPC."""
+
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 MAX_SHOWN = 100
 """Characters of a wrong value that are told."""
 
 _Settings = TypeVar("_Settings", bound=BaseSettings)
+
+
+class TelemetrySettings(BaseSettings):
+    """Whom a process tells how it fares: the same variables in every service."""
+
+    model_config = SettingsConfigDict(use_attribute_docstrings=True)
+
+    metrics_address: MetricsAddress | None = None
+    """Where Prometheus asks; nowhere unless it is set."""
+    trace_endpoint: TraceEndpoint | None = None
+    """Collector of spans (OTLP over gRPC); nobody is told unless it is set."""
+    trace_ratio: float = Field(default=0, ge=0, le=1)
+    """Share that is followed of the calls without a `traceparent`; one with it decides itself."""
 
 
 def strict(prefix: str) -> SettingsConfigDict:

@@ -45,7 +45,7 @@ def _run(command: str, settings: Settings) -> None:
         return
     from edge import wiring  # noqa: PLC0415  # migrate needs neither gRPC nor Redis
 
-    run(wiring.serve(settings), "edge", settings.metrics_address)
+    run(wiring.serve(settings), "edge", settings)
 
 
 if __name__ == "__main__":

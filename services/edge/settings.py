@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 from edge.domain.limits import Limits
 from walletkit import settings
 from walletkit.auth.settings import AuthSettings
-from walletkit.settings import Address, DatabaseUrl, LogLevel, MetricsAddress, strict
+from walletkit.settings import Address, DatabaseUrl, LogLevel, TelemetrySettings, strict
 
 PREFIX = "EDGE_"
 
@@ -40,7 +40,7 @@ def _check_file(path: Path) -> Path:
 SecretFile = Annotated[Path, AfterValidator(_check_file)]
 
 
-class Settings(AuthSettings):
+class Settings(AuthSettings, TelemetrySettings):
     """What an operator decides about edge.
 
     Redis needs about 150 bytes for each client that calls, and for each request that was signed
@@ -83,8 +83,6 @@ class Settings(AuthSettings):
     """Serve from a database that may lose what it acknowledged."""
     log_level: LogLevel = "INFO"
     """What is logged at least."""
-    metrics_address: MetricsAddress | None = None
-    """Where Prometheus asks; nowhere unless it is set."""
 
 
 def load() -> Settings:

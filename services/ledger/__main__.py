@@ -30,7 +30,7 @@ def _run(command: str, settings: Settings) -> None:
     from ledger import wiring  # noqa: PLC0415  # migrate needs no gRPC
 
     try:
-        run(wiring.serve(settings), "ledger", settings.metrics_address)
+        run(wiring.serve(settings), "ledger", settings)
     except UnsafeServerError as error:
         sys.exit(f"refused: {error}")
 

@@ -8,12 +8,12 @@ from pydantic import Field
 
 from walletkit import settings
 from walletkit.auth.settings import AuthSettings
-from walletkit.settings import Address, DatabaseUrl, LogLevel, MetricsAddress, strict
+from walletkit.settings import Address, DatabaseUrl, LogLevel, TelemetrySettings, strict
 
 PREFIX = "LEDGER_"
 
 
-class Settings(AuthSettings):
+class Settings(AuthSettings, TelemetrySettings):
     """What an operator decides about the ledger."""
 
     model_config = strict(PREFIX)
@@ -27,8 +27,6 @@ class Settings(AuthSettings):
     """The wallet's, for reconciliation."""
     log_level: LogLevel = "INFO"
     """What is logged at least."""
-    metrics_address: MetricsAddress | None = None
-    """Where Prometheus asks; nowhere unless it is set."""
     commit_interval_ms: int = Field(default=50, ge=0, le=1_000)
     """Least time between two commits of a shard's records: more of them share one, and cost
     less."""

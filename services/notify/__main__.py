@@ -26,7 +26,7 @@ def _run(command: str, settings: Settings) -> None:
         return
     from notify import wiring  # noqa: PLC0415  # migrate needs neither gRPC nor Redis
 
-    run(wiring.serve(settings), "notify", settings.metrics_address)
+    run(wiring.serve(settings), "notify", settings)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,12 @@ from pydantic import Field
 
 from walletkit import settings
 from walletkit.auth.settings import AuthSettings
-from walletkit.settings import Address, DatabaseUrl, LogLevel, MetricsAddress, strict
+from walletkit.settings import Address, DatabaseUrl, LogLevel, TelemetrySettings, strict
 
 PREFIX = "NOTIFY_"
 
 
-class Settings(AuthSettings):
+class Settings(AuthSettings, TelemetrySettings):
     """What an operator decides about notify.
 
     Redis needs at most about ``kept_bytes`` for each shard, and 1 KiB for each queued delivery: so
@@ -38,8 +38,6 @@ class Settings(AuthSettings):
     """Serve from a database that may lose what it acknowledged."""
     log_level: LogLevel = "INFO"
     """What is logged at least."""
-    metrics_address: MetricsAddress | None = None
-    """Where Prometheus asks; nowhere unless it is set."""
 
     kept_records: int = Field(default=100_000, ge=1, le=10_000_000)
     """Records of each shard that Redis keeps, for watches that resume and for replays."""

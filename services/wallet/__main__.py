@@ -36,11 +36,11 @@ def _run(command: str, settings: Settings) -> None:
     from wallet import wiring  # noqa: PLC0415  # migrate needs neither gRPC nor the engine
 
     if command == "relay":
-        run(wiring.relay(settings), "relay", settings.metrics_address)
+        run(wiring.relay(settings), "relay", settings)
     elif settings.workers > 1:
         sys.exit(_run_workers(settings))
     else:
-        run(wiring.serve(settings), "wallet", settings.metrics_address)
+        run(wiring.serve(settings), "wallet", settings)
 
 
 def _run_workers(settings: Settings) -> int:

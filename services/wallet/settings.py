@@ -19,8 +19,8 @@ from walletkit.settings import (
     Address,
     DatabaseUrl,
     LogLevel,
-    MetricsAddress,
     SettingsError,
+    TelemetrySettings,
     rule_of,
     say_unknown,
     strict,
@@ -32,7 +32,7 @@ MAX_SHARDS = 1_024
 _SHARD = re.compile(r"WALLET_SHARD_(0|[1-9][0-9]{0,3})_URL")
 
 
-class Settings(AuthSettings):
+class Settings(AuthSettings, TelemetrySettings):
     """What an operator decides about the wallet service."""
 
     model_config = strict(PREFIX)
@@ -54,8 +54,6 @@ class Settings(AuthSettings):
     """Processes that share the port; one that dies is replaced."""
     log_level: LogLevel = "INFO"
     """What is logged at least."""
-    metrics_address: MetricsAddress | None = None
-    """Where Prometheus asks; nowhere unless it is set."""
     queue_limit: int = Field(default=10_000, ge=1, le=1_000_000)
     """Commands that may wait for a shard; beyond it OVERLOADED."""
     batch_window_ms: int = Field(default=20, ge=0, le=1_000)

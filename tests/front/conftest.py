@@ -8,13 +8,18 @@ import pytest_asyncio
 
 from tests.front.door import Door, opened
 from walletkit.stack import Stack, StackSettings
+from walletkit.stack.settings import LOOPBACK, free_ports
 
 
 @pytest.fixture(scope="session")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Start databases, Redis, services, relay and Envoy in a folder of their own."""
     folder = tmp_path_factory.mktemp("front")
-    with Stack(StackSettings.for_tests(folder), tied=True) as stack:
+    (port,) = free_ports(1)
+    # Whoever wants to know collects there; by itself nothing is followed.
+    traces = {"trace_address": f"{LOOPBACK}:{port}", "trace_ratio": 0.0}
+    settings = StackSettings.for_tests(folder).model_copy(update=traces)
+    with Stack(settings, tied=True) as stack:
         stack.up()
         yield stack
     for name in stack.databases:

@@ -3,7 +3,7 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from walletkit.front import authn, edge, names, tls
+from walletkit.front import authn, edge, names, tls, tracing
 from walletkit.front.rpcs import SERVICES
 from walletkit.front.settings import FrontSettings
 
@@ -32,6 +32,8 @@ def clusters(settings: FrontSettings) -> list[Json]:
         _service(cluster, address, services[cluster]) | tls.towards(settings, address)
         for cluster, address in addresses(settings).items()
     ]
+    if settings.trace_address is not None:
+        found.append(_collector(settings.trace_address))
     return found + [_keys(name, url) for name, url in authn.key_urls(settings).items()]
 
 
@@ -57,16 +59,7 @@ def _service(name: str, address: str, health_name: str) -> Json:
     return {
         **_endpoint(name, address),
         "lb_policy": "LEAST_REQUEST",
-        "typed_extension_protocol_options": {
-            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                "@type": f"{names.TYPES}.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {
-                    "http2_protocol_options": {
-                        "connection_keepalive": {"interval": f"{PING_S}s", "timeout": f"{PONG_S}s"}
-                    }
-                },
-            }
-        },
+        "typed_extension_protocol_options": _http2(),
         "circuit_breakers": {"thresholds": [_bounds()]},
         "outlier_detection": _ejection(),
         "health_checks": [_health(health_name)],
@@ -124,6 +117,21 @@ def _health(service: str) -> Json:
         "unhealthy_threshold": UNHEALTHY_AFTER,
         "healthy_threshold": 1,
         "grpc_health_check": {"service_name": service},
+    }
+
+
+def _collector(address: str) -> Json:
+    return {**_endpoint(tracing.CLUSTER, address), "typed_extension_protocol_options": _http2()}
+
+
+def _http2() -> Json:
+    """Speak HTTP/2, and notice a connection that is dead."""
+    alive = {"interval": f"{PING_S}s", "timeout": f"{PONG_S}s"}
+    return {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": f"{names.TYPES}.upstreams.http.v3.HttpProtocolOptions",
+            "explicit_http_config": {"http2_protocol_options": {"connection_keepalive": alive}},
+        }
     }
 
 

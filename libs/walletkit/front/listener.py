@@ -10,6 +10,7 @@ from walletkit.front.replies import local_replies
 from walletkit.front.routes import preflight, routes
 from walletkit.front.rpcs import Rpc
 from walletkit.front.settings import Document, FrontSettings
+from walletkit.front.tracing import tracing
 
 Json = dict[str, Any]
 
@@ -101,11 +102,12 @@ def _connection_manager(
             "codec_type": "AUTO",
             **_identity(settings),
             **_hardening(),
-            "early_header_mutation_extensions": [_strip()],
+            "early_header_mutation_extensions": [_strip(settings)],
             "access_log": [_access_log(settings.access_log)],
             "local_reply_config": local_replies(),
             "route_config": _route_config(settings, rpcs, documents),
             "http_filters": http_filters(settings),
+            **tracing(settings),
         },
     }
 
@@ -149,7 +151,7 @@ def _hardening() -> Json:
     }
 
 
-def _strip() -> Json:
+def _strip(settings: FrontSettings) -> Json:
     """Take off what only we may say, and names that gRPC has no letters for, before all else.
 
     With one of those, which HTTP allows, a service would end the call as INTERNAL.
@@ -158,6 +160,8 @@ def _strip() -> Json:
         *({"prefix": prefix, "ignore_case": True} for prefix in (names.OURS, "x-envoy-")),
         {"safe_regex": {"regex": NO_METADATA}},
     ]
+    if not settings.trace_callers:
+        matchers += [{"exact": name, "ignore_case": True} for name in names.TRACE_HEADERS]
     mutations = [{"remove_on_match": {"key_matcher": matcher}} for matcher in matchers]
     return {
         "name": "strip",

@@ -14,6 +14,8 @@ REQUEST_ID_REGEX = "[A-Za-z0-9._:-]{1,64}"
 """As the services take it: walletkit.rpc.interceptor."""
 OURS = "x-guilder-"
 API_KEY = "x-api-key"
+TRACE_HEADERS = ("traceparent", "tracestate")
+"""Of W3C Trace Context."""
 SIGNATURE = "x-signature"
 NO_COMPRESSION = "x-no-compression"
 HEALTH = "/healthz"

@@ -134,6 +134,13 @@ class FrontSettings(BaseSettings):
     """Of a body that is kept until its signature was checked."""
     max_connections: PositiveInt = 10_000
     """Of clients, at once."""
+    trace_address: Address | None = None
+    """Collector of spans (OTLP over gRPC, without TLS: one beside this Envoy); nobody is told
+    unless it is set."""
+    trace_ratio: float = Field(default=0.01, ge=0, le=1)
+    """Share of the calls that is followed, from here to the webhook."""
+    trace_callers: bool = False
+    """Take callers' own `traceparent`, and follow what they want followed."""
     documents_dir: Path | None = None
     """A folder with `openapi.json` and `docs/`, which anyone may read."""
     access_log: str = "/dev/stdout"

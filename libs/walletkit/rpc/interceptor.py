@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from time import perf_counter
-from typing import Any, NamedTuple, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias, cast
 
 import grpc
 import grpc.aio
@@ -24,9 +24,15 @@ from walletkit.errors import ServiceError
 from walletkit.principal import Role, become
 from walletkit.rpc.admission import TRUSTING, Admission
 from walletkit.rpc.keys import KEY, keyed
+from walletkit.rpc.methods import Context, Handler, Method, rebuild
 from walletkit.rpc.roles import OPEN, check, denied, roles_of
 from walletkit.rpc.status import DETAILS_KEY, GRPC_CODES, to_status
+from walletkit.telemetry import tracing
 from walletkit.telemetry.metrics.calls import CallMeter
+from walletkit.trace import TRACEPARENT
+
+if TYPE_CHECKING:
+    from walletkit.telemetry.spans import Spans
 
 _OURS = ("/guilder.", "/envoy.")
 """Begin the methods that are counted: those of the suite, and what Envoy asks edge."""
@@ -39,13 +45,9 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 
 log = structlog.get_logger()
 
-# Quoted: these types are generic for the checker only.
-Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-Handler = Callable[[Any, Any], Any]
 Admit = Callable[[], None]
 Introduce = Callable[[Context], None]
-Method: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-MaybeMethod: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+MaybeMethod: TypeAlias = "Method | None"
 
 
 class Entry(NamedTuple):
@@ -76,6 +78,7 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         self._keyed = Ways({}, {})
         """Of calls that bring their idempotency key in the metadata."""
         self._refusing = False
+        self._spans = tracing.active()
 
     def refuse(self) -> None:
         """Answer every new call with SHUTTING_DOWN; those that have begun go on."""
@@ -88,24 +91,30 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
     ) -> MaybeMethod:
         """Return the method's handler with errors turned into statuses, or one that refuses."""
         method: str = handler_call_details.method
-        ways, credential = self._plain, None
+        ways, credential, traceparent = self._plain, None, None
         # These were read to find the handler: asking the context for them would cost once more.
         for name, value in handler_call_details.invocation_metadata:
             if name == AUTHORIZATION:
                 credential = credential or value
             elif name == KEY:
                 ways = self._keyed
+            elif name == TRACEPARENT:
+                traceparent = value
         anonymous = ways.anonymous.get(method)
         if anonymous is None:
             handler = await continuation(handler_call_details)
             if handler is None:
                 return None
             if ways is self._keyed and handler.unary_unary and method.startswith(_OURS):
-                handler = _rebuild(handler, unary_unary=keyed(handler.unary_unary))
+                handler = rebuild(handler, unary_unary=keyed(handler.unary_unary))
             anonymous = self._enter(ways, handler, method)
         if credential is None:
-            return anonymous
-        return await self._let_in(ways.entries[method], method, credential)
+            served = anonymous
+        else:
+            served = await self._let_in(ways.entries[method], method, credential)
+        if self._spans is not None and method.startswith(_OURS):
+            return _followed(served, method, self._spans, traceparent)
+        return served
 
     async def _let_in(self, entry: Entry, method: str, credential: str | bytes) -> Method:
         if entry.roles is None:
@@ -173,7 +182,7 @@ def _wrap(handler: Method, method: str, admit: Admit, introduce: Introduce | Non
     if introduce is not None:
         call = _introduced(call, introduce)
     wrap = _unary if shape.endswith("unary") else _stream
-    return _rebuild(handler, **{shape: wrap(call, method, admit, CallMeter(method))})
+    return rebuild(handler, **{shape: wrap(call, method, admit, CallMeter(method))})
 
 
 def _introduced(call: Handler, introduce: Introduce) -> Handler:
@@ -184,15 +193,15 @@ def _introduced(call: Handler, introduce: Introduce) -> Handler:
     return answer
 
 
-def _rebuild(handler: Method, **behaviour: Handler) -> Method:
-    ((shape, call),) = behaviour.items()
-    make = getattr(grpc, f"{shape}_rpc_method_handler")
-    rebuilt: Method = make(
-        call,
-        request_deserializer=handler.request_deserializer,
-        response_serializer=handler.response_serializer,
-    )
-    return rebuilt
+def _followed(
+    handler: Method, method: str, spans: "Spans", traceparent: str | bytes | None
+) -> Method:
+    followed, above = spans.follows(traceparent)
+    if not followed:
+        return handler
+    from walletkit.rpc.traced import traced  # noqa: PLC0415  # its library is large
+
+    return traced(handler, method, spans, above)
 
 
 def _held_to(handler: Method, verify: Callable[[], Awaitable[object]]) -> Method:
@@ -208,7 +217,7 @@ def _held_to(handler: Method, verify: Callable[[], Awaitable[object]]) -> Method
         async for response in call(checked(requests), context):
             yield response
 
-    return _rebuild(handler, stream_stream=answer)
+    return rebuild(handler, stream_stream=answer)
 
 
 def _ended_with(handler: Method, admission: Admission, credential: str | bytes) -> Method:
@@ -238,7 +247,7 @@ def _ended_with(handler: Method, admission: Admission, credential: str | bytes) 
             # The method's own stream has counted itself as cancelled.
             await _abort(context, error)
 
-    return _rebuild(handler, unary_stream=answer)
+    return rebuild(handler, unary_stream=answer)
 
 
 def _unary(call: Handler, method: str, admit: Admit, meter: CallMeter) -> Handler:

@@ -59,6 +59,8 @@ def front_settings(settings: StackSettings) -> FrontSettings:
         edge_address=f"{LOOPBACK}:{settings.edge_port}",
         edge_jwks=str(edge.jwks(settings.run_dir)),
         edge_issuer=edge.ISSUER,
+        trace_address=settings.trace_address or None,
+        trace_ratio=settings.trace_ratio,
     )
 
 

@@ -51,6 +51,7 @@ def environment(settings: StackSettings) -> dict[str, str]:
         **shards,
         **weak,
         **_auth(settings),
+        **_traces(settings),
         "WALLET_LISTEN": f"{LOOPBACK}:{settings.wallet_port}",
         "WALLET_WORKERS": str(settings.wallet_workers),
         "WALLET_LEDGER_ADDRESS": f"{LOOPBACK}:{settings.ledger_port}",
@@ -80,6 +81,19 @@ def _auth(settings: StackSettings) -> dict[str, str]:
             ("ISSUER", f"{issuer.NAME},{edge.ISSUER}"),
             ("AUDIENCE", issuer.AUDIENCE),
             ("JWKS", ",".join(map(str, jwks))),
+        )
+    }
+
+
+def _traces(settings: StackSettings) -> dict[str, str]:
+    if not settings.trace_address:
+        return {}
+    return {
+        f"{service.upper()}_TRACE_{name}": value
+        for service in MIGRATIONS
+        for name, value in (
+            ("ENDPOINT", f"http://{settings.trace_address}"),
+            ("RATIO", str(settings.trace_ratio)),
         )
     }
 

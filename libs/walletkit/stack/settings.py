@@ -55,6 +55,10 @@ class StackSettings(BaseSettings):
     relay_metrics_port: Port = 9_105
     wallet_workers: PositiveInt = 1
     log_level: str = "INFO"
+    # Collector of spans, OTLP over gRPC, as in 127.0.0.1:4317; empty: nobody is told.
+    trace_address: str = ""
+    # Share of the calls that is followed there.
+    trace_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
     # The demo's webhook receiver listens on loopback, which notify refuses unless told.
     allow_private_targets: bool = True
 

@@ -9,6 +9,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from walletkit.ids import NIL
+from walletkit.trace import Span
 
 Posting = tuple[int, int, bytes, bytes, bytes, str, int, int, int, int, int, int]
 """n, number, tx_id, source, destination, currency, amount, then balance and version after of source
@@ -214,3 +215,5 @@ class Record:
     assets: list[tuple[str, int]]
     """Assets registered, with their exponents."""
     audit_events: list[AuditEvent] = field(default_factory=list)
+    followers: tuple[Span, ...] = ()
+    """Spans that asked for something in it and are followed."""

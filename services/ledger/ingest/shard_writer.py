@@ -23,6 +23,7 @@ from ledger.domain.auditing import audit_rows
 from ledger.domain.holding import holds_of
 from ledger.domain.journal import effective_entries, journal, wallets_of
 from ledger.ingest.incoming import Incoming, refusal
+from ledger.ingest.traces import tell_of
 from ledger.store.commit import Commit, Kept, Position
 from ledger.store.positions import Positions
 from ledger.store.shard_store import Locked, ShardStore
@@ -206,7 +207,9 @@ class ShardWriter:
             self._position = Position(last.seq, last.hash)
             self._remember(commit.accounts)
             self._positions.announce(self._shard, last.seq)
-            self._meter.committed(commit, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            self._meter.committed(commit, seconds)
+            tell_of(self._shard, fresh[: len(commit.records)], seconds)
         else:
             await self._store.unlock()
         return mismatch

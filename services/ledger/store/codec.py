@@ -24,6 +24,7 @@ from ledger.store.audit_codec import audit_events
 from walletkit.ids import NIL, SystemKind
 from walletkit.payload import PayloadError, unpack
 from walletkit.record import RECORD_VERSION
+from walletkit.trace import Span
 
 _ID_LENGTH = len(NIL)
 _TRANSIT = bytes((0, SystemKind.TRANSIT))
@@ -72,6 +73,7 @@ def decode(payload: bytes) -> Record:
         effective={},
         labels=[],
         assets=[(new.currency_code, new.exponent) for new in message.asset_registrations],
+        followers=tuple([Span(followed.trace_id, followed.span_id) for followed in message.traces]),
     )
     for n, transaction in enumerate(message.transactions):
         _add_transaction(record, n, transaction)

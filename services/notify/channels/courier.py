@@ -18,11 +18,13 @@ import structlog
 from notify.channels.registry import Registry
 from notify.channels.webhook import Webhooks
 from notify.domain.delivery import Reply, RetryPolicy, Verdict, delay_ms, judge, shorten
-from notify.domain.render import event_time_us
+from notify.domain.render import event_time_us, follower
 from notify.domain.subscription import Subscription
 from notify.store.dead_letters import DeadLetter, DeadLetters, new_letter_id
 from notify.streams.queues import Claimed, Queues
+from walletkit import trace
 from walletkit.errors import ServiceError
+from walletkit.telemetry import tracing
 from walletkit.telemetry.metrics import notify as metrics
 
 POLL_S = 0.25
@@ -74,6 +76,7 @@ class Courier:
         self._try_seconds = metrics.TRY_SECONDS.of()
         self._delay_seconds = metrics.DELAY_SECONDS.of()
         self._given_up = metrics.DEAD_LETTERS.of("given_up")
+        self._spans = tracing.active()
         metrics.UNDER_WAY.of().follow(lambda: len(self._running))
 
     def wake(self) -> None:
@@ -144,7 +147,7 @@ class Courier:
             await self._give_up(item, claimed, claimed.attempts, claimed.last_error)
             return
         began = time.perf_counter()
-        reply = await self._webhooks.post(item.url, item.secret, claimed.event_id, claimed.body)
+        reply = await self._try(item, claimed)
         self._try_seconds.observe(time.perf_counter() - began)
         attempts = claimed.attempts + 1
         verdict = judge(reply, attempts, self._policy)
@@ -162,6 +165,28 @@ class Courier:
         else:
             delay = delay_ms(attempts, self._policy, self._jitter())
             await self._queues.postpone(claimed, delay, attempts, error)
+
+    async def _try(self, item: Subscription, claimed: Claimed) -> Reply:
+        """Post a delivery once, and tell whoever follows it."""
+        above = None if self._spans is None else follower(claimed.body)
+        if self._spans is None or above is None:
+            return await self._webhooks.post(item.url, item.secret, claimed.event_id, claimed.body)
+        with self._spans.request("webhook", above) as told:
+            reply = await self._webhooks.post(
+                item.url, item.secret, claimed.event_id, claimed.body, trace.current()
+            )
+            told |= {
+                "http.request.method": "POST",
+                "guilder.event_id": claimed.event_id,
+                "guilder.subscription": claimed.subscription,
+                "guilder.attempt": claimed.attempts + 1,
+            }
+            if reply.status is not None:
+                told["http.response.status_code"] = reply.status
+            if reply.error:
+                # Not what the endpoint said: that may be anything.
+                told[tracing.ERROR] = "no success" if reply.status else shorten(reply.error)
+            return reply
 
     async def _give_up(
         self, item: Subscription, claimed: Claimed, attempts: int, error: str

@@ -18,6 +18,7 @@ from notify.domain.render import body
 from notify.streams.queues import CHUNK, CatchUp, Queued, Queues, Step
 from notify.streams.records import Kept, Records
 from notify.streams.tail import Tail
+from walletkit.telemetry import tracing
 from walletkit.telemetry.metrics import notify as metrics
 
 PAGE_RECORDS = 16
@@ -72,6 +73,7 @@ class Dispatch:
         self._progress: dict[int, _Progress] = {}
         self._confirmed_at = 0.0
         self._queued = metrics.QUEUED.of()
+        self._spans = tracing.active()
 
     async def advance(self) -> Found:
         """Look at the next page of each shard. Raise NOTIFY_UNAVAILABLE."""
@@ -148,7 +150,7 @@ class Dispatch:
 
     async def _move(self, progress: _Progress, step: Step, chunk: list[Queued]) -> bool:
         if await self._queues.dispatch(step, chunk, self._queue_limit):
-            self._queued.add(len(chunk))
+            self._count(step.shard, chunk)
             progress.stored = step.new
             progress.seq = max(progress.seq, step.new)
             return True
@@ -164,7 +166,25 @@ class Dispatch:
             content = body(event) if wanting else b""
             for item in wanting:
                 name = item.subscription_id.hex()
-                yield Queued(name, kept.seq, event.event_id, content)
+                queued = Queued(name, kept.seq, event.event_id, content)
+                if event.follower is not None:
+                    queued = replace(queued, follower=event.follower, time_us=event.time_us)
+                yield queued
+
+    def _count(self, shard: int, chunk: list[Queued]) -> None:
+        """Count deliveries that are queued now, and tell those who follow one."""
+        self._queued.add(len(chunk))
+        if self._spans is None:
+            return
+        for queued in chunk:
+            if queued.follower is not None:
+                told: tracing.Told = {
+                    "guilder.shard": shard,
+                    "guilder.seq": queued.seq,
+                    "guilder.event_id": queued.event_id,
+                    "guilder.subscription": queued.subscription,
+                }
+                self._spans.done("dispatch", queued.follower, queued.time_us * 1_000, told)
 
     async def _catch_up(self, move: CatchUp, index: Index) -> None:
         item = index.by_id[move.subscription]
@@ -190,7 +210,7 @@ class Dispatch:
         for chunk in _chunked(self._deliveries(kept, single)):
             if not await self._queues.catch_up(move, chunk):
                 return False
-            self._queued.add(len(chunk))
+            self._count(move.shard, chunk)
         return await self._queues.catch_up(replace(move, new=kept.seq), [])
 
     def _behind(self, shard: int) -> int:

@@ -15,6 +15,7 @@ from yarl import URL
 from notify.channels.resolver import CheckedResolver
 from notify.domain.delivery import Reply
 from notify.domain.target import is_private_host
+from walletkit.trace import TRACEPARENT, Span, write
 
 SECRET_BYTES = 32
 READ_BYTES = 512
@@ -44,8 +45,13 @@ class Webhooks:
             timeout=aiohttp.ClientTimeout(total=None),
         )
 
-    async def post(self, url: str, secret: str, event_id: str, body: bytes) -> Reply:
-        """Try once, within the time limit; whatever goes wrong is in the reply."""
+    async def post(
+        self, url: str, secret: str, event_id: str, body: bytes, span: Span | None = None
+    ) -> Reply:
+        """Try once, within the time limit; whatever goes wrong is in the reply.
+
+        A span, where somebody follows it, is told to the endpoint.
+        """
         target = URL(url)
         if not self._allow_private and is_private_host(target.host or ""):
             return Reply(None, "the target is a private address")
@@ -54,6 +60,8 @@ class Webhooks:
             "user-agent": _USER_AGENT,
             **sign(secret, event_id, body, datetime.now(UTC)),
         }
+        if span is not None:
+            headers[TRACEPARENT] = write(span)
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._post(target, headers, body)

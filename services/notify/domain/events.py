@@ -6,10 +6,11 @@ a record a wallet's events ascend by its version; versions have no gaps, so neit
 events.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from notify.domain.facts import Change, EventType, Facts, HoldChange, Leg, Posting, Transaction
 from walletkit.ids import is_system
+from walletkit.trace import Span
 
 DEBIT = "d"
 CREDIT = "c"
@@ -36,6 +37,8 @@ class Event:
     wallet_id: bytes
     wallet_sequence: int
     about: Movement | Change | HoldChange
+    follower: Span | None = None
+    """Who follows what made it."""
 
 
 def expand(record: Facts) -> list[Event]:
@@ -55,7 +58,18 @@ def expand(record: Facts) -> list[Event]:
     if sum(bool(kind) for kind in kinds) > 1:
         # The record lists each kind by itself; the versions tell in which order a wallet saw them.
         events.sort(key=lambda event: event.wallet_sequence)
+    if record.followers:
+        events = [replace(event, follower=_follower(record, event.about)) for event in events]
     return events
+
+
+def _follower(record: Facts, about: Movement | Change | HoldChange) -> Span | None:
+    if isinstance(about, Movement):
+        return record.followers.get(about.of.transaction_id)
+    if isinstance(about, HoldChange):
+        captured = record.followers.get(about.transaction_id)
+        return captured or record.followers.get(about.hold_id)
+    return record.followers.get(about.wallet_id)
 
 
 def _add_sides(

@@ -4,10 +4,12 @@ Names of types and states are those of the wallet API's JSON. Ids are 16 bytes, 
 times microseconds since 1970.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from walletkit.record import RETURN_LEG
+from walletkit.trace import Span
 
 
 class EventType(StrEnum):
@@ -154,3 +156,5 @@ class Facts:
     legs: tuple[Leg, ...]
     changes: tuple[Change, ...]
     holds: tuple[HoldChange, ...]
+    followers: Mapping[bytes, Span] = field(default_factory=dict)
+    """Who follows it, by transaction, hold or wallet."""

@@ -18,8 +18,11 @@ from notify.domain.facts import (
 from walletkit.clock import to_datetime, to_us
 from walletkit.ids import format_id, is_system
 from walletkit.record import RETURN_LEG
+from walletkit.trace import TRACEPARENT, Span, read, write
 
 Json = dict[str, Any]
+
+_TRACEPARENT_KEY = f'"{TRACEPARENT}"'.encode()
 
 STATE_COMPLETED = "TRANSACTION_STATE_COMPLETED"
 STATE_RETURNED = "TRANSACTION_STATE_RETURNED"
@@ -31,7 +34,7 @@ def body(event: Event) -> bytes:
     The event's JSON, and ``timestamp`` as Standard Webhooks asks for.
     """
     time = format_time(event.time_us)
-    content = {
+    content: Json = {
         "type": str(event.type),
         "timestamp": time,
         "eventId": event.event_id,
@@ -40,6 +43,8 @@ def body(event: Event) -> bytes:
         "walletSequence": str(event.wallet_sequence),
         "data": data(event),
     }
+    if event.follower is not None:
+        content[TRACEPARENT] = write(event.follower)
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -57,6 +62,11 @@ def event_time_us(content: bytes) -> int:
     """Return when the event of a body was committed; 0 for what no event is."""
     moment = parse_object(content).get("createTime")
     return to_us(datetime.fromisoformat(moment)) if moment else 0
+
+
+def follower(content: bytes) -> Span | None:
+    """Return who follows what made the event of a body."""
+    return read(parse_object(content).get(TRACEPARENT, "")) if _TRACEPARENT_KEY in content else None
 
 
 def format_time(time_us: int) -> str:

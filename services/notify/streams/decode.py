@@ -11,6 +11,7 @@ from notify.domain.facts import EventType
 from walletkit.errors import ServiceError
 from walletkit.payload import PayloadError, unpack
 from walletkit.record import RECORD_VERSION
+from walletkit.trace import Span
 
 _NO_PAYEES: Mapping[int, bytes] = MappingProxyType({})
 # Field 1, a varint; serializers write fields in the order of their numbers, so a record begins with
@@ -69,6 +70,9 @@ def decode(shard: int, seq: int, content: bytes) -> facts.Facts:
         # A kind that this program does not know tells nothing that it could say.
         changes=tuple(_change(item) for item in record.wallet_changes if item.kind in _CHANGES),
         holds=tuple(_hold(item) for item in record.hold_changes if item.kind in _HOLDS),
+        followers={
+            ref: Span(item.trace_id, item.span_id) for item in record.traces for ref in item.refs
+        },
     )
 
 

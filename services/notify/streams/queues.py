@@ -10,6 +10,7 @@ from typing import Any
 
 from notify.streams import keys, scripts
 from notify.streams.connection import Client, guarded
+from walletkit.trace import Span
 
 CHUNK = 256
 """Most deliveries in one script: Redis does nothing else meanwhile."""
@@ -23,6 +24,9 @@ class Queued:
     seq: int
     event_id: str
     body: bytes
+    follower: Span | None = None
+    """Who follows it; they are told of it from when its record was committed, microseconds."""
+    time_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)

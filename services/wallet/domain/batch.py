@@ -24,6 +24,7 @@ from wallet.domain.kinds import (
 from wallet.domain.outcome import BalanceAfter, Hold, KeyedOutcome, WalletFacts
 from walletkit.ids import SystemKind, system_wallet_id
 from walletkit.money import MAX_BALANCE_MINOR
+from walletkit.trace import Span
 
 
 @dataclass(slots=True)
@@ -218,6 +219,13 @@ class Changes:
         return bool(self.keys or self.legs or self.closed or self.hold_changes)
 
 
+class Traced(NamedTuple):
+    """A span that somebody follows, and what it asks for: transactions, holds, wallets."""
+
+    span: Span
+    refs: tuple[bytes, ...]
+
+
 @dataclass(slots=True)
 class Batch:
     """The locked part of a shard, and what is made of it."""
@@ -259,6 +267,8 @@ class Batch:
     """How many assets were registered before the batch, where it may register one."""
     counterparties: dict[bytes, Counterparty | NoCounterparty] = field(default_factory=dict)
     decided: dict[bytes, Decided] = field(default_factory=dict)
+    traces: tuple[Traced, ...] = ()
+    """Who follows what the batch is asked for. It decides nothing."""
     changes: Changes = field(default_factory=Changes)
 
     def system(self, kind: SystemKind, currency: str) -> bytes:

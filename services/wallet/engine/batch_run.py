@@ -34,6 +34,7 @@ from wallet.domain.decide import decide
 from wallet.engine.counterparties import Counterparties
 from wallet.engine.meter import ShardMeter
 from wallet.engine.queue import Item
+from wallet.engine.traces import ShardTraces
 from wallet.store.faults import Fault, classify, in_doubt
 from wallet.store.needs import ReadSet, read_set
 from wallet.store.probe import slot_lock
@@ -92,6 +93,7 @@ class BatchRun:
         self._on_commit = on_commit
         self._park = park
         self._meter = meter
+        self._traces = ShardTraces(shard.number)
         self._suspects: dict[bytes, float] = {}
         self._needs = ReadSet()
         self._account_wallets: dict[str, tuple[bytes, ...]] = {}
@@ -138,9 +140,18 @@ class BatchRun:
         outcomes = [decide(batch, command) for command in commands]
         decided = time.perf_counter()
         if batch.changes.any():
+            batch.traces = self._traces.of(items)
             tries.saving = True
             seq = await self._shard.save(batch)
-            self._meter.commit.observe(time.perf_counter() - decided)
+            saved = time.perf_counter()
+            self._meter.commit.observe(saved - decided)
+            if batch.traces:
+                steps = {
+                    "load": loaded - began,
+                    "decide": decided - loaded,
+                    "save": saved - decided,
+                }
+                self._traces.committed(batch, items, seq, steps)
         else:
             await self._shard.rollback()
             seq = batch.seq

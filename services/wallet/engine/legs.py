@@ -7,7 +7,7 @@ times, from the rows alone: what a process leaves behind when it dies, the sweep
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import structlog
@@ -17,11 +17,13 @@ from wallet.domain.commands import CloseIntent, Command, Intent, LandLeg
 from wallet.domain.kinds import RETURN_LEG, LegResult, TransactionState
 from wallet.domain.outcome import Landed
 from wallet.engine.queue import Answer
+from wallet.engine.traces import spans_of
 from wallet.store import queries
 from wallet.store.shard import Shard
 from walletkit.errors import ServiceError
 from walletkit.ids import slot_of, time_ms_of
 from walletkit.telemetry.metrics import wallet as metrics
+from walletkit.trace import Span, below
 
 SWEEP_S = 1.0
 STALE_MS = 1000
@@ -72,12 +74,13 @@ class Legs:
 
     def on_commit(self, batch: Batch) -> None:
         """Send off what a committed batch has opened."""
+        spans = spans_of(batch)
         for new in batch.changes.transactions:
             for intent in new.intents:
-                self._send(intent)
+                self._send_below(spans, intent)
         for leg in batch.changes.legs:
             if leg.returned is not None:
-                self._send(leg.returned)
+                self._send_below(spans, leg.returned)
 
     async def wait(
         self, tx_id: bytes, legs: Sequence[int], timeout_s: float
@@ -92,6 +95,14 @@ class Legs:
         if states == {TransactionState.COMPLETED}:
             return TransactionState.COMPLETED
         return None if None in states else TransactionState.PROCESSING
+
+    def _send_below(self, spans: Mapping[bytes, Span], intent: Intent) -> None:
+        """Send a leg off, on behalf of whoever follows its transaction."""
+        if not spans:
+            self._send(intent)
+            return
+        with below(spans.get(intent.tx_id)):
+            self._send(intent)
 
     def _send(self, intent: Intent) -> bool:
         """Send a leg off; False when its shard takes nothing now: the sweep comes back to it."""

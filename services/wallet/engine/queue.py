@@ -1,6 +1,7 @@
 """What waits for a shard, and what a caller gets back."""
 
 import asyncio
+import time
 from typing import NamedTuple
 
 from wallet.domain.audit import NO_CAUSE
@@ -15,6 +16,7 @@ from wallet.domain.commands import (
 )
 from wallet.domain.outcome import Outcome
 from walletkit.errors import ServiceError
+from walletkit.trace import current
 
 COMMAND_BYTES = 250
 """What a command adds to a batch besides the caller's own bytes."""
@@ -48,8 +50,10 @@ class Item:
         "internal",
         "maybe_committed",
         "parks",
+        "queued_ns",
         "shard",
         "size",
+        "span",
     )
 
     def __init__(
@@ -68,6 +72,9 @@ class Item:
         self.internal = isinstance(command, InternalCommand)
         """Whether it is the suite's own, which only shrinks what is open."""
         self.size = size_of(command)
+        self.span = current()
+        """Whoever follows it; then it also tells when it came, nanoseconds since 1970."""
+        self.queued_ns = 0 if self.span is None else time.time_ns()
 
     def unavailable(self, why: str) -> None:
         """Tell the caller that the shard can't be used, and whether that leaves a doubt."""

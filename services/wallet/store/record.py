@@ -42,6 +42,10 @@ def encode_record(batch: Batch) -> bytes:
             for new in changes.assets
         ],
         audit_events=[_audit_event(event) for event in changes.audit_events],
+        traces=[
+            pb.Trace(trace_id=span.trace_id, span_id=span.span_id, refs=refs)
+            for span, refs in batch.traces
+        ],
     )
     for new in changes.transactions:
         _fill_transaction(record.transactions.add(), new)
