@@ -15,20 +15,20 @@ from edge.access.uses import Uses
 from edge.api import key_servicer
 from edge.api.authorization_servicer import AuthorizationServicer
 from edge.api.key_servicer import KeyServicer, Parts
-from edge.api.rate_limit_servicer import RateLimitServicer
+from edge.api.limit_servicer import LimitServicer
 from edge.counters.buckets import Buckets
 from edge.counters.connection import Client, connect
 from edge.counters.nonces import Nonces
 from edge.settings import Settings, read_limits
 from edge.store.key_events import KeyEvents
 from edge.store.keys import Keys
-from guilder.edge.proxy import authorization_pb2_grpc, rate_limit_pb2_grpc
-from guilder.edge.v1 import key_service_pb2_grpc
+from guilder.edge.proxy import authorization_pb2_grpc
+from guilder.edge.v1 import key_service_pb2_grpc, limit_service_pb2_grpc
 from walletkit.rpc.server import serve as serve_grpc
 from walletkit.sql.database import Database
 
 SERVICE_NAMES = (key_servicer.SERVICE_NAME,)
-"""What health and reflection know; Envoy needs neither of its own contracts described."""
+"""What health and reflection know; Envoy needs none of what it asks described."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class App:
 
     keys: KeyServicer
     authorization: AuthorizationServicer
-    rate_limit: RateLimitServicer
+    limits: LimitServicer
     loops: Loops
     uses: Uses
     database: Database
@@ -47,7 +47,7 @@ class App:
         """Add the services to a server."""
         key_service_pb2_grpc.add_KeyServiceServicer_to_server(self.keys, server)
         authorization_pb2_grpc.add_AuthorizationServicer_to_server(self.authorization, server)
-        rate_limit_pb2_grpc.add_RateLimitServiceServicer_to_server(self.rate_limit, server)
+        limit_service_pb2_grpc.add_LimitServiceServicer_to_server(self.limits, server)
 
     async def close(self) -> None:
         """Stop the loops, then close all connections; in all well within the server's drain."""
@@ -86,7 +86,7 @@ def build(settings: Settings) -> App:
     return App(
         keys=KeyServicer(Parts(Managing(keys, keyring, sealer), keys, KeyEvents(database))),
         authorization=AuthorizationServicer(gate),
-        rate_limit=RateLimitServicer(throttle),
+        limits=LimitServicer(throttle),
         loops=Loops(database, uses),
         uses=uses,
         database=database,

@@ -18,8 +18,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from guilder.edge.proxy import authorization_pb2, rate_limit_pb2
-from guilder.edge.v1 import key_service_pb2
+from guilder.edge.proxy import authorization_pb2
+from guilder.edge.v1 import key_service_pb2, limit_service_pb2
 from guilder.ledger.v1 import ledger_service_pb2
 from guilder.notify.v1 import notify_service_pb2
 from guilder.wallet.v1 import wallet_audit_service_pb2, wallet_service_pb2
@@ -40,8 +40,8 @@ SERVICES: tuple[ServiceDescriptor, ...] = tuple(
         ledger_service_pb2,
         notify_service_pb2,
         key_service_pb2,
+        limit_service_pb2,
         authorization_pb2,
-        rate_limit_pb2,
     )
     for service in module.DESCRIPTOR.services_by_name.values()
 )

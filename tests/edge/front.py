@@ -18,6 +18,9 @@ from yarl import URL
 
 from edge.access.issuer import SigningKey
 from tests.edge.world import AUDIENCE, ISSUER, Edge, Request
+from walletkit.front import FrontSettings
+from walletkit.front.edge import LIMIT_FILTER, limit, told
+from walletkit.front.replies import local_replies
 from walletkit.stack.settings import free_ports
 
 Json = dict[str, Any]
@@ -59,15 +62,15 @@ class Front:
 
 
 @asynccontextmanager
-async def fronted(folder: Path, *edges: Edge) -> AsyncIterator[Front]:
+async def fronted(folder: Path, *edges: Edge, keeping: int | None = None) -> AsyncIterator[Front]:
     """Run Envoy with these processes of edge until the block ends."""
     (port,) = free_ports(1)
     runner = web.ServerRunner(web.Server(_echo), shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        path = folder / "envoy.json"
-        path.write_text(json.dumps(_bootstrap(port, runner.addresses[0][1], edges)))
+        path = folder / f"envoy-{port}.json"
+        path.write_text(json.dumps(_bootstrap(port, runner.addresses[0][1], edges, keeping)))
         async with _envoy(path) as envoy, aiohttp.ClientSession() as session:
             await _ready(envoy, session, port)
             yield Front(port, session)
@@ -113,15 +116,16 @@ async def _echo(request: web.BaseRequest) -> web.Response:
     return web.json_response({"headers": headers, "body": body.hex()})
 
 
-def _bootstrap(port: int, service_port: int, edges: Sequence[Edge]) -> Json:
+def _bootstrap(port: int, service_port: int, edges: Sequence[Edge], keeping: int | None) -> Json:
     manager = {
         "@type": f"{TYPES}.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "front",
         "route_config": {"virtual_hosts": [_host()]},
+        "local_reply_config": local_replies(),
         "http_filters": [
             _only_with(("x-api-key", "x-signature"), _authorization()),
             _tokens(edges[0]),
-            _rate_limit(),
+            _limit(keeping),
             _filter("router", "router.v3.Router"),
         ],
     }
@@ -143,18 +147,22 @@ def _host() -> Json:
     routes = [
         {
             "match": {"prefix": "/", "headers": headers},
-            "route": {"cluster": "service", "rate_limits": [_counted(kind)]},
+            "route": {"cluster": "service"},
+            "typed_per_filter_config": {
+                LIMIT_FILTER: {
+                    "@type": f"{TYPES}.filters.http.lua.v3.LuaPerRoute",
+                    "filter_context": {"counted_as": kind},
+                }
+            },
         }
         for kind, headers in kinds
     ]
-    return {"name": "all", "domains": ["*"], "routes": [ready, *routes]}
-
-
-def _counted(kind: str) -> Json:
-    """Count a call of its client, and of its route's kind."""
-    client = {"request_headers": {"header_name": SUBJECT, "descriptor_key": "client"}}
-    route = {"generic_key": {"descriptor_key": "route", "descriptor_value": kind}}
-    return {"actions": [client, route]}
+    return {
+        "name": "all",
+        "domains": ["*"],
+        "routes": [ready, *routes],
+        "response_headers_to_add": told(),
+    }
 
 
 def _authorization() -> Json:
@@ -194,16 +202,16 @@ def _tokens(edge: Edge) -> Json:
     )
 
 
-def _rate_limit() -> Json:
-    return _filter(
-        "edge_rate_limit",
-        "ratelimit.v3.RateLimit",
-        domain="guilder",
-        timeout="2s",
-        failure_mode_deny=False,
-        rate_limited_as_resource_exhausted=True,
-        rate_limit_service={"transport_api_version": "V3", "grpc_service": _edge("2s")},
-    )
+def _limit(keeping: int | None) -> Json:
+    """Return the filter that the product makes; ``keeping``: so many leases instead of its own."""
+    settings = FrontSettings.model_construct(edge_address="127.0.0.1:1")
+    (made,) = limit(settings)
+    if keeping is not None:
+        source = made["typed_config"]["default_source_code"]
+        script, usual = source["inline_string"], "MAX_LEASES = 10000\n"
+        assert usual in script
+        source["inline_string"] = script.replace(usual, f"MAX_LEASES = {keeping}\n")
+    return made
 
 
 def _only_with(headers: tuple[str, ...], http_filter: Json) -> Json:

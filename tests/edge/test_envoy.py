@@ -1,5 +1,6 @@
 """Through a real Envoy: what edge decides is what clients and services get."""
 
+import json
 from pathlib import Path
 
 from edge.settings import Settings
@@ -26,7 +27,7 @@ async def test_credentials_become_tokens(edge: Edge, tmp_path: Path) -> None:
         assert (await front.seen(again.signed(signing)))["body"] == ""
         wrong = made.credential[:-1] + "x"
         status, headers, body = await front.call(request.bearing(wrong))
-        assert (status, body) == (401, "the API key is not valid")
+        assert (status, json.loads(body)["message"]) == (401, "the API key is not valid")
         assert "www-authenticate" in headers
 
 
@@ -40,26 +41,10 @@ async def test_signature_is_over_the_bytes_sent(edge: Edge, tmp_path: Path) -> N
         assert (await front.call(altered))[0] == 401
         assert (await front.call(signed))[0] == 200
         status, _, body = await front.call(signed)
-        assert (status, body) == (401, "x-signature-nonce: was used before")
+        message = json.loads(body)["message"]
+        assert (status, message) == (401, "x-signature-nonce: was used before")
         assert (await front.call(large))[0] == 413
         assert (await front.call(Request()))[0] == 401
-
-
-async def test_limit_is_shared_by_two_processes(
-    edge: Edge, migrated: Settings, tmp_path: Path
-) -> None:
-    """429 with Retry-After behind whichever process Envoy asks; headers before it as well."""
-    made = await edge.create(client_id="slow")
-    call = Request().bearing(made.credential)
-    async with running(migrated) as other, fronted(tmp_path, edge, other) as front:
-        answers = [await front.call(call) for _ in range(12)]
-        refused = [headers for status, headers, _ in answers if status == 429]
-        assert [status for status, _, _ in answers].count(200) in {5, 6, 7}
-        assert len(refused) >= 5
-        assert all(1 <= int(headers["retry-after"]) <= 2 for headers in refused)
-        assert answers[0][1]["x-ratelimit-remaining"] == "4"
-        read = Request(method="GET", body=b"").bearing(made.credential)
-        assert (await front.call(read))[1]["x-ratelimit-limit"] == "2000"
 
 
 async def test_without_edge(migrated: Settings, tmp_path: Path) -> None:

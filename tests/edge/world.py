@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,10 +20,10 @@ from edge.access.issuer import SigningKey
 from edge.settings import Settings
 from guilder.edge.proxy import authorization_pb2 as authz
 from guilder.edge.proxy import authorization_pb2_grpc as authz_rpc
-from guilder.edge.proxy import rate_limit_pb2 as limit
-from guilder.edge.proxy import rate_limit_pb2_grpc as limit_rpc
 from guilder.edge.v1 import key_service_pb2 as pb
 from guilder.edge.v1 import key_service_pb2_grpc as rpc
+from guilder.edge.v1 import limit_service_pb2 as limit
+from guilder.edge.v1 import limit_service_pb2_grpc as limit_rpc
 from walletkit.rpc.interceptor import StatusInterceptor
 
 WAIT_S = 10.0
@@ -117,16 +117,15 @@ class Edge:
         answer = await self.check(request)
         return answer.denied_response.status.code if answer.status.code else 200
 
-    async def count(
-        self, client: str, route: str = "write", calls: int = 1
-    ) -> limit.RateLimitResponse:
-        """Count calls as Envoy does."""
-        request = limit.RateLimitRequest(domain="guilder", hits_addend=calls)
-        entries = request.descriptors.add().entries
-        entries.add(key="client", value=client)
-        entries.add(key="route", value=route)
-        stub: limit_rpc.RateLimitServiceAsyncStub = limit_rpc.RateLimitServiceStub(self.channel)
-        return await stub.ShouldRateLimit(request, timeout=WAIT_S)
+    async def take(
+        self, client: str, route: str = "write", tokens: int = 1, refused: int = 0
+    ) -> limit.TakeTokensResponse:
+        """Take tokens as Envoy does."""
+        request = limit.TakeTokensRequest(
+            client=client, route=route, tokens=tokens, refused=refused
+        )
+        stub: limit_rpc.LimitServiceAsyncStub = limit_rpc.LimitServiceStub(self.channel)
+        return await stub.TakeTokens(request, timeout=WAIT_S)
 
     def claims(self, answer: authz.CheckResponse) -> dict[str, Any]:
         """Verify the token of a call that passes, as a service does, and return its claims."""
@@ -177,13 +176,3 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
     assert status is not None
     assert status.details[0].Unpack(info)
     return str(info.reason)
-
-
-def headers_of(answer: limit.RateLimitResponse) -> dict[str, str]:
-    """Return the headers that a caller gets."""
-    return {header.key: header.value for header in answer.response_headers_to_add}
-
-
-def passed(answers: Sequence[limit.RateLimitResponse]) -> int:
-    """Count the calls that passed."""
-    return sum(answer.overall_code == limit.RateLimitResponse.OK for answer in answers)

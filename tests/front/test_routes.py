@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from guilder.wallet.v1 import wallet_service_pb2
+from walletkit.front.edge import LIMIT_FILTER
 from walletkit.front.routes import NOT_ANSWERED, NOT_SENT, routes
 from walletkit.front.rpcs import BATCHES, GRPC_ONLY, SERVICES, SLOW, Kind, Rpc, read
 
@@ -87,11 +88,12 @@ def test_named_calls_exist() -> None:
 
 def test_each_sort_of_call_is_counted_as_such() -> None:
     """Reads, changes, and what carries many changes: the edge has a limit for each sort."""
-    counted = {
-        route["name"]: route["route"]["rate_limits"][0]["actions"][1]["generic_key"]
+    values = {
+        route["name"]: route["typed_per_filter_config"][LIMIT_FILTER]["filter_context"][
+            "counted_as"
+        ]
         for route in routes(RPCS, (), counted=True)
     }
-    values = {name: action["descriptor_value"] for name, action in counted.items()}
     assert values["grpc /guilder.wallet.v1.WalletService/StreamTransfers"] == "batch"
     assert values["grpc /guilder.wallet.v1.WalletService/BatchTransfer"] == "batch"
     batches = {name for name, value in values.items() if value == "batch" and "grpc" not in name}

@@ -94,8 +94,8 @@ async def echo(request: bytes, _context: object) -> bytes:
 
 async def test_what_envoy_asks_is_edges() -> None:
     """Envoy's contracts have no name of ours; edge is who answers them."""
-    service, method = "envoy.service.ratelimit.v3.RateLimitService", "ShouldRateLimit"
-    count = CALLS["edge"].requests.of(f"RateLimitService/{method}", "OK")
+    service, method = "envoy.service.auth.v3.Authorization", "Check"
+    count = CALLS["edge"].requests.of(f"Authorization/{method}", "OK")
     before = count.value
     async with serving(echo, service, method) as call:
         assert await call(b"", timeout=WAIT_S) == b""

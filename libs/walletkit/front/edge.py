@@ -1,8 +1,10 @@
 """The edge service: API keys and signatures become tokens there, and calls are counted. Pure.
 
-Everything that Envoy is told about it is here. Without an address nothing of it is switched on.
+Everything that Envoy is told about it is here, and in ``leases.lua``, which counts. Without an
+address nothing of it is switched on.
 """
 
+from pathlib import Path
 from typing import Any
 
 from walletkit.front import names
@@ -14,11 +16,12 @@ Json = dict[str, Any]
 
 CLUSTER = "edge"
 SIGNATURE_FILTER = "edge_signature"
-DOMAIN = "guilder"
+LIMIT_FILTER = "edge_limit"
 AUTHORIZE_TIMEOUT = "1s"
-LIMIT_TIMEOUT_S = 0.75
-"""Longer than edge itself waits for Redis: so edge's own answer comes, whatever it is set to say,
-and what is set here decides only when there is no edge."""
+_LEASES = Path(__file__).with_name("leases.lua").read_text(encoding="utf-8")
+_LUA = f"{names.TYPES}.filters.http.lua.v3"
+_TOLD = "%DYNAMIC_METADATA(guilder.limit:told:{})%"
+"""Where the filter leaves what an answer says of a limit."""
 
 
 def authorization(settings: FrontSettings) -> list[Json]:
@@ -54,39 +57,30 @@ def without_body() -> Json:
     }
 
 
-def rate_limit(settings: FrontSettings) -> list[Json]:
+def limit(settings: FrontSettings) -> list[Json]:
     """Have calls counted, for all replicas together; a setting says what if the edge is away."""
     if settings.edge_address is None:
         return []
-    return [
-        {
-            "name": "edge_rate_limit",
-            "typed_config": {
-                "@type": f"{names.TYPES}.filters.http.ratelimit.v3.RateLimit",
-                "domain": DOMAIN,
-                "timeout": f"{LIMIT_TIMEOUT_S}s",
-                "failure_mode_deny": settings.rate_limit_on_failure == "deny",
-                "status_on_error": {"code": "ServiceUnavailable"},
-                "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
-                "rate_limited_as_resource_exhausted": True,
-                "rate_limit_service": {
-                    "transport_api_version": "V3",
-                    "grpc_service": _service(f"{LIMIT_TIMEOUT_S}s"),
-                },
-            },
-        }
-    ]
+    passes = str(settings.rate_limit_on_failure == "allow").lower()
+    script = f"local UNCOUNTED_PASS = {passes}\n{_LEASES}"
+    kind = {"@type": f"{_LUA}.Lua", "default_source_code": {"inline_string": script}}
+    return [{"name": LIMIT_FILTER, "typed_config": kind}]
 
 
-def counted_by(rpc: Rpc) -> list[Json]:
-    """Say by what a call is counted: by who makes it, and by what sort of call it is."""
+def counted_by(rpc: Rpc) -> Json:
+    """Say by what a call is counted besides who makes it: by what sort of call it is."""
+    context = {"counted_as": rpc.counted_as}
+    return {LIMIT_FILTER: {"@type": f"{_LUA}.LuaPerRoute", "filter_context": context}}
+
+
+def told() -> list[Json]:
+    """List the headers that tell callers of their limit; what is not counted gets none."""
     return [
         {
-            "actions": [
-                {"request_headers": {"header_name": names.SUBJECT, "descriptor_key": "client"}},
-                {"generic_key": {"descriptor_key": "route", "descriptor_value": rpc.counted_as}},
-            ]
+            "header": {"key": f"x-ratelimit-{name}", "value": _TOLD.format(name)},
+            "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
         }
+        for name in ("limit", "remaining", "reset")
     ]
 
 
@@ -96,13 +90,12 @@ def _ask(name: str, **fields: object) -> Json:
         "typed_config": {
             "@type": f"{names.TYPES}.filters.http.ext_authz.v3.ExtAuthz",
             "transport_api_version": "V3",
-            "grpc_service": _service(AUTHORIZE_TIMEOUT),
+            "grpc_service": {
+                "envoy_grpc": {"cluster_name": CLUSTER},
+                "timeout": AUTHORIZE_TIMEOUT,
+            },
             "failure_mode_allow": False,
             "status_on_error": {"code": "ServiceUnavailable"},
             **fields,
         },
     }
-
-
-def _service(timeout: str) -> Json:
-    return {"envoy_grpc": {"cluster_name": CLUSTER}, "timeout": timeout}

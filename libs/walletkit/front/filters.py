@@ -27,7 +27,7 @@ def http_filters(settings: FrontSettings) -> list[Json]:
         *local_rate.limits(settings),
         *edge.authorization(settings),
         authentication(settings),
-        *edge.rate_limit(settings),
+        *edge.limit(settings),
         _plain("grpc_web", "grpc_web.v3.GrpcWeb"),
         _plain(names.BUFFER, "buffer.v3.Buffer", max_request_bytes=settings.max_body_bytes),
         _transcoder(settings),

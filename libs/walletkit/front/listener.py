@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from walletkit.front import names
+from walletkit.front import edge, names
 from walletkit.front.clusters import socket_address
 from walletkit.front.filters import http_filters
 from walletkit.front.replies import local_replies
@@ -191,6 +191,8 @@ def _route_config(
         "domains": ["*"],
         "routes": routes(rpcs, documents, counted=settings.edge_address is not None),
     }
+    if settings.edge_address is not None:
+        host["response_headers_to_add"] = edge.told()
     if settings.cors_origins:
         host["typed_per_filter_config"] = {names.CORS: _cors(settings.cors_origins)}
         host["routes"].append(preflight(rpcs[0].cluster))

@@ -48,7 +48,12 @@ def local_replies() -> Json:
             # A token for somebody else is no credential, as the services say too.
             {"filter": _all(_status(403), _GRPC), "status_code": 401},
             {"filter": _status(403), "status_code": 401, **_json(REPLIES[401])},
-            {"filter": _all(_status(429), _GRPC), **_TOO_MANY},
+            # By itself Envoy would make UNAVAILABLE of it, where the edge's limit says it.
+            {
+                "filter": _all(_status(429), _GRPC),
+                "headers_to_add": [_grpc_status(REPLIES[429])],
+                **_TOO_MANY,
+            },
             {"filter": _status(429), **_TOO_MANY, **_json(REPLIES[429])},
             # By itself Envoy would make UNKNOWN of it.
             {"filter": _all(_status(413), _GRPC), "headers_to_add": [_grpc_status(REPLIES[413])]},

@@ -79,8 +79,8 @@ def _grpc(rpc: Rpc, *, counted: bool) -> Json:
             "path": rpc.path,
             "headers": [_is("content-type", {"prefix": "application/grpc"})],
         },
-        "route": _action(rpc, counted=counted),
-        "typed_per_filter_config": _off(names.BUFFER, names.COMPRESSOR) | _unsigned(rpc, counted),
+        "route": _action(rpc),
+        "typed_per_filter_config": _off(names.BUFFER, names.COMPRESSOR) | _edge(rpc, counted),
     }
 
 
@@ -91,14 +91,15 @@ def _rest(binding: Binding, rpc: Rpc, *, counted: bool) -> Json:
             "safe_regex": {"regex": binding.regex},
             "headers": [_is(":method", {"exact": binding.method})],
         },
-        "route": _action(rpc, counted=counted),
+        "route": _action(rpc),
+        "typed_per_filter_config": _edge(rpc, counted),
         # What is told of money is nobody's to keep.
         "response_headers_to_add": [_set("cache-control", "no-store"), _NOSNIFF],
         "response_headers_to_remove": ["grpc-accept-encoding"],
     }
     if rpc.kind is Kind.STREAM:
         # A compressor would hold lines back until it has enough of them.
-        route["typed_per_filter_config"] = _off(names.COMPRESSOR) | _unsigned(rpc, counted)
+        route["typed_per_filter_config"] |= _off(names.COMPRESSOR)
     return route
 
 
@@ -119,11 +120,9 @@ def _document(document: Document) -> Json:
     }
 
 
-def _action(rpc: Rpc, *, counted: bool) -> Json:
+def _action(rpc: Rpc) -> Json:
     """Say where a call goes, its times, and what may be tried again."""
     action: Json = {"cluster": rpc.cluster}
-    if counted:
-        action["rate_limits"] = edge.counted_by(rpc)
     if rpc.kind is Kind.STREAM:
         # No timeout: it counts until the last byte. A stream has a length and a silence instead.
         limit = _seconds(STREAM_S)
@@ -178,9 +177,11 @@ def _off(*filters: str) -> Json:
     }
 
 
-def _unsigned(rpc: Rpc, counted: bool) -> Json:  # noqa: FBT001  # as the routes say it
-    """Have the edge know that a stream's body is never whole: nobody waits for it."""
-    return edge.without_body() if counted and rpc.kind is Kind.STREAM else {}
+def _edge(rpc: Rpc, counted: bool) -> Json:  # noqa: FBT001  # as the routes say it
+    """Say what a call is to the edge; a stream's body is never whole, so nobody waits for it."""
+    if not counted:
+        return {}
+    return edge.counted_by(rpc) | (edge.without_body() if rpc.kind is Kind.STREAM else {})
 
 
 def _is(header: str, match: Json) -> Json:

@@ -106,7 +106,7 @@ class FrontSettings(BaseSettings):
     edge_issuer: str = ""
     """Issuer of edge's tokens."""
     rate_limit_on_failure: Literal["allow", "deny"] = "allow"
-    """What becomes of calls when the edge does not say whether they are too many."""
+    """What becomes of calls while the edge is away, and gives no tokens for them."""
 
     upstream_ca: Path | None = None
     """Services and edge are called by TLS with this authority."""

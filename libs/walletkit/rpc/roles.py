@@ -104,8 +104,8 @@ _BY_SERVICE: Mapping[str, Mapping[str, frozenset[Role]]] = {
         "RevokeKey": _ADMIN,
         "ListKeyEvents": _ADMIN_SEEN,
     },
+    "guilder.edge.v1.LimitService": {"TakeTokens": _INTERNAL},
     "envoy.service.auth.v3.Authorization": {"Check": _INTERNAL},
-    "envoy.service.ratelimit.v3.RateLimitService": {"ShouldRateLimit": _INTERNAL},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": _STAFF},
 }
 

@@ -1,38 +1,41 @@
-"""Decide whether a call is too many, and what its caller is told of its limit."""
+"""Give out calls in advance: tokens of clients' buckets, for which Envoys let calls pass."""
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import structlog
 
-from edge.counters.buckets import Bucket, Buckets, Level
+from edge.counters.buckets import Bucket, Buckets
 from edge.counters.connection import CountersDownError
 from edge.domain.limits import BATCH, READ, WRITE, Limits, Route
 from walletkit.telemetry.metrics.edge import RATE_DECISIONS
 
-MAX_DESCRIPTORS = 8
-CLIENT, ROUTE = "client", "route"
-"""The parts of a descriptor."""
 DOWN_RETRY_S = 1
 """While Redis is away one call in this time asks it; the others don't wait for its deadline."""
 _ROUTES: Mapping[str, Route] = {READ: READ, BATCH: BATCH}
-"""As descriptors say them; what is none of these is a write."""
+"""As Envoy says them; what is none of these is a write."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whether a call passes, with the headers that say so."""
+class Lease:
+    """Tokens that were given, and what is known of their bucket."""
 
-    passes: bool
-    headers: tuple[tuple[str, str], ...] = ()
+    tokens: int
+    wait_ms: int = 0
+    """Until there will be a token, where none was given."""
+    limit: int = 0
+    """Size of the bucket; 0 where nobody counts."""
+    remaining: int = 0
+    reset_ms: int = 0
+    """Until the bucket is full."""
 
 
 class Throttle:
-    """Counts calls; without Redis none is counted, and the setting decides."""
+    """Gives tokens; without Redis none is counted, and the setting decides."""
 
     def __init__(self, buckets: Buckets, limits: Limits, *, allow_uncounted: bool) -> None:
         self._buckets = buckets
@@ -46,33 +49,39 @@ class Throttle:
             for name in ("passes", "limited", "uncounted")
         }
 
-    async def count(self, descriptors: Sequence[dict[str, str]], calls: int) -> Verdict:
-        """Count calls against each descriptor's bucket, or, if one is empty, against none."""
-        found = [self._bucket(parts) for parts in descriptors if parts.get(CLIENT)]
-        if not found:
-            return Verdict(passes=True)
+    async def take(self, client: str, route: str, tokens: int, refused: int) -> Lease:
+        """Give as many of these tokens as the client's bucket has for one who asks.
+
+        ``refused``: calls that the asker has refused since it asked last.
+        """
+        kind = _ROUTES.get(route, WRITE)
+        bucket = Bucket(client, *self._limits.of(client, kind))
+        self._note(bucket, "limited", refused)
         if not self._may_ask(time.monotonic()):
-            return self._uncounted(found, calls)
+            return self._uncounted(bucket, tokens)
         try:
-            levels = await self._buckets.take(found, calls)
+            taken = await self._buckets.take(bucket, tokens)
         except CountersDownError as error:
             self._found_down(error)
-            return self._uncounted(found, calls)
+            return self._uncounted(bucket, tokens)
         if self._down:
             log.info("calls are counted again")
             self._down = False
-        verdict = _verdict(found, levels)
-        self._note(found, "passes" if verdict.passes else "limited", calls)
-        return verdict
+        if taken.tokens:
+            self._note(bucket, "passes", taken.tokens)
+        else:
+            self._note(bucket, "limited", 1)
+        return Lease(
+            tokens=taken.tokens,
+            wait_ms=_millis(taken.wait_us),
+            limit=bucket.limit.burst,
+            remaining=taken.remaining(bucket.limit),
+            reset_ms=_millis(taken.full_us),
+        )
 
-    def _note(self, buckets: Sequence[Bucket], decision: str, calls: int) -> None:
-        """Count calls: once, whatever the number of buckets that count them."""
-        self._decisions[buckets[0].route, decision].add(calls)
-
-    def _bucket(self, parts: dict[str, str]) -> Bucket:
-        route = _ROUTES.get(parts.get(ROUTE, ""), WRITE)
-        client = parts[CLIENT]
-        return Bucket(client, *self._limits.of(client, route))
+    def _note(self, bucket: Bucket, decision: str, calls: int) -> None:
+        if calls:
+            self._decisions[bucket.route, decision].add(calls)
 
     def _may_ask(self, now: float) -> bool:
         """Tell whether this call asks Redis: each does, or while it is away one in a while."""
@@ -89,26 +98,14 @@ class Throttle:
             self._down = True
             self._ask_after = time.monotonic() + DOWN_RETRY_S
 
-    def _uncounted(self, buckets: Sequence[Bucket], calls: int) -> Verdict:
-        self._note(buckets, "uncounted", calls)
+    def _uncounted(self, bucket: Bucket, tokens: int) -> Lease:
+        """Let calls pass, or none of them, for about as long as it takes to ask again."""
         if self._allow_uncounted:
-            return Verdict(passes=True)
-        return Verdict(passes=False, headers=(("retry-after", str(DOWN_RETRY_S)),))
+            self._note(bucket, "uncounted", tokens)
+            return Lease(tokens)
+        self._note(bucket, "uncounted", 1)
+        return Lease(0, wait_ms=DOWN_RETRY_S * 1_000)
 
 
-def _verdict(buckets: Sequence[Bucket], levels: Sequence[Level]) -> Verdict:
-    """Tell of the bucket that is nearest to its limit."""
-    told = zip(buckets, levels, strict=True)
-    bucket, level = min(told, key=lambda one: (-one[1].wait_us, one[1].remaining(one[0].limit)))
-    headers = [
-        ("x-ratelimit-limit", str(bucket.limit.burst)),
-        ("x-ratelimit-remaining", str(level.remaining(bucket.limit))),
-        ("x-ratelimit-reset", str(_seconds(level.full_us))),
-    ]
-    if level.wait_us > 0:
-        headers.append(("retry-after", str(max(1, _seconds(level.wait_us)))))
-    return Verdict(level.wait_us <= 0, tuple(headers))
-
-
-def _seconds(micros: int) -> int:
-    return math.ceil(micros / 1_000_000)
+def _millis(micros: int) -> int:
+    return math.ceil(micros / 1_000)

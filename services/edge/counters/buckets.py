@@ -4,41 +4,37 @@ A bucket is kept as one number: the time at which it will be full again (GCRA, w
 bucket of ``burst`` tokens does that gets one each ``interval``). Taking tokens moves that time on;
 it may not lie further ahead than all tokens take. The key expires at that very time, since a full
 bucket needs no memory. The time is Redis's own: one clock for all processes.
+
+Tokens are taken for calls to come, by several who ask: so nobody gets more than half of what is
+there, and near the limit they go one by one.
 """
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.counters.connection import Client, guarded
 from edge.domain.limits import Limit, Route
 
 TAKE_TIMEOUT_S = 0.5
-"""Of one answer, all in all. Shorter than Envoy waits for ours (walletkit.front.edge), so that it
-is always the setting that decides about calls which can't be counted."""
+"""Of one answer, all in all. Shorter than Envoy waits for ours (walletkit/front/leases.lua), so
+that it is always the setting that decides about calls which can't be counted."""
 
-# KEYS one for each bucket. ARGV how many tokens, then interval and burst of each. All give, or none
-# does. Returns, for each, µs until it would give, and µs until it is full.
+# KEYS the bucket. ARGV how many tokens are wanted, interval and burst. Returns how many were taken,
+# µs until there is one where none was, and µs until the bucket is full.
 TAKE = """
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
-local full, answer, refused = {}, {}, false
-for i, name in ipairs(KEYS) do
-  local interval, burst = tonumber(ARGV[2 * i]), tonumber(ARGV[2 * i + 1])
-  local was = math.max(now, tonumber(redis.call('GET', name) or '0'))
-  full[i] = was + math.ceil(ARGV[1] * interval)
-  local wait = full[i] - now - math.ceil(burst * interval)
-  refused = refused or wait > 0
-  answer[2 * i - 1], answer[2 * i] = math.max(wait, 0), was - now
-end
-if refused then return answer end
-for i, name in ipairs(KEYS) do
-  redis.call('SET', name, string.format('%.0f', full[i]),
-    'PX', math.max(1, math.ceil((full[i] - now) / 1000)))
-  answer[2 * i] = full[i] - now
-end
-return answer
+local interval, burst = tonumber(ARGV[2]), tonumber(ARGV[3])
+local full = math.max(now, tonumber(redis.call('GET', KEYS[1]) or '0'))
+local ahead = burst * interval - (full - now)
+local there = math.floor(ahead / interval)
+if there < 1 then return {0, math.max(1, math.ceil(interval - ahead)), full - now} end
+local taken = math.min(tonumber(ARGV[1]), math.max(1, math.floor(there / 2)))
+full = full + math.ceil(taken * interval)
+redis.call('SET', KEYS[1], string.format('%.0f', full),
+  'PX', math.max(1, math.ceil((full - now) / 1000)))
+return {taken, 0, full - now}
 """
 
 
@@ -61,11 +57,12 @@ class Bucket:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """How full a bucket is after a call was counted, or refused."""
+class Taken:
+    """What was taken out of a bucket, and how full it is after that."""
 
+    tokens: int
     wait_us: int
-    """Until it would give what was asked; 0 where it did, or would have."""
+    """Until there is a token; 0 where some were taken."""
     full_us: int
     """Until it is full."""
 
@@ -80,12 +77,10 @@ class Buckets:
     def __init__(self, redis: Client) -> None:
         self._take = redis.register_script(TAKE)
 
-    async def take(self, buckets: Sequence[Bucket], tokens: int) -> list[Level]:
-        """Take tokens out of all buckets, or of none. Raise ``CountersDownError``."""
-        arguments: list[str | int] = [tokens]
-        for bucket in buckets:
-            arguments += [repr(bucket.limit.interval_us), bucket.limit.burst]
+    async def take(self, bucket: Bucket, tokens: int) -> Taken:
+        """Take tokens, as many of these as there are to give. Raise ``CountersDownError``."""
+        arguments = [tokens, repr(bucket.limit.interval_us), bucket.limit.burst]
         with guarded():
             async with asyncio.timeout(TAKE_TIMEOUT_S):
-                found = await self._take(keys=[bucket.name for bucket in buckets], args=arguments)
-        return [Level(*found[at : at + 2]) for at in range(0, len(found), 2)]
+                found = await self._take(keys=[bucket.name], args=arguments)
+        return Taken(*found)

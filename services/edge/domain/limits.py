@@ -17,6 +17,8 @@ BATCH: Route = "batch"
 
 MAX_CLIENTS = 10_000
 """That can have limits of their own."""
+MAX_TOKENS = 1_000
+"""Given to one who asks: calls of one client that pass before it asks again."""
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 

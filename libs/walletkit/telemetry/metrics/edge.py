@@ -24,8 +24,9 @@ KEY_LOOKUPS = GROUP.counter(
 KEYS_CACHED = GROUP.gauge("edge_keys_cached", "keys in memory")
 RATE_DECISIONS = GROUP.counter(
     "edge_rate_decisions_total",
-    "calls counted against limits, by kind of the call: passes, limited (429), uncounted (Redis"
-    " does not answer)",
+    "calls counted against limits, by kind of the call: passes (given to an Envoy, which may not"
+    " use all), limited (429; what an Envoy refuses by itself is told when it asks again),"
+    " uncounted (Redis does not answer)",
     *("route", "decision"),
 )
 LOOP_FAULTS = GROUP.counter("edge_loop_faults_total", "steps of a loop that failed", "loop")
