@@ -19,7 +19,7 @@ from yarl import URL
 from edge.access.issuer import SigningKey
 from tests.edge.world import AUDIENCE, ISSUER, Edge, Request
 from walletkit.front import FrontSettings
-from walletkit.front.edge import LIMIT_FILTER, limit, told
+from walletkit.front.edge import LIMIT_FILTER, known_keys, limit, told
 from walletkit.front.replies import local_replies
 from walletkit.stack.settings import free_ports
 
@@ -29,6 +29,8 @@ TYPES = "type.googleapis.com/envoy.extensions"
 SUBJECT = "x-guilder-subject"
 MAX_BODY_BYTES = 1_024
 START_S = 60
+FRONT = FrontSettings.model_construct(edge_address="127.0.0.1:1")
+"""With an edge; where it is says the configuration here."""
 
 
 class Front:
@@ -123,6 +125,7 @@ def _bootstrap(port: int, service_port: int, edges: Sequence[Edge], keeping: int
         "route_config": {"virtual_hosts": [_host()]},
         "local_reply_config": local_replies(),
         "http_filters": [
+            *known_keys(FRONT),
             _only_with(("x-api-key", "x-signature"), _authorization()),
             _tokens(edges[0]),
             _limit(keeping),
@@ -204,8 +207,7 @@ def _tokens(edge: Edge) -> Json:
 
 def _limit(keeping: int | None) -> Json:
     """Return the filter that the product makes; ``keeping``: so many leases instead of its own."""
-    settings = FrontSettings.model_construct(edge_address="127.0.0.1:1")
-    (made,) = limit(settings)
+    (made,) = limit(FRONT)
     if keeping is not None:
         source = made["typed_config"]["default_source_code"]
         script, usual = source["inline_string"], "MAX_LEASES = 10000\n"

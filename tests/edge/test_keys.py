@@ -142,7 +142,7 @@ async def test_revoked_key_dies_in_every_process(
     edge: Edge, migrated: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where it was revoked at once, elsewhere within the named bound; and for good."""
-    assert keyring.STALE_S <= 10
+    assert keyring.STALE_S <= 8
     monkeypatch.setattr(keyring, "FRESH_S", 0.3)
     made = await edge.create()
     call = Request().bearing(made.credential)

@@ -1,7 +1,7 @@
 """The edge service: API keys and signatures become tokens there, and calls are counted. Pure.
 
-Everything that Envoy is told about it is here, and in ``leases.lua``, which counts. Without an
-address nothing of it is switched on.
+Everything that Envoy is told about it is here, and in two scripts: ``leases.lua``, which counts,
+and ``known_keys.lua``. Without an address nothing of it is switched on.
 """
 
 from pathlib import Path
@@ -19,9 +19,17 @@ SIGNATURE_FILTER = "edge_signature"
 LIMIT_FILTER = "edge_limit"
 AUTHORIZE_TIMEOUT = "1s"
 _LEASES = Path(__file__).with_name("leases.lua").read_text(encoding="utf-8")
+_KNOWN_KEYS = Path(__file__).with_name("known_keys.lua").read_text(encoding="utf-8")
 _LUA = f"{names.TYPES}.filters.http.lua.v3"
 _TOLD = "%DYNAMIC_METADATA(guilder.limit:told:{})%"
 """Where the filter leaves what an answer says of a limit."""
+
+
+def known_keys(settings: FrontSettings) -> list[Json]:
+    """Have an API key that edge has granted within 2 s become the same token again, unasked."""
+    if settings.edge_address is None:
+        return []
+    return [only_with((names.API_KEY,), _script("known_keys", _KNOWN_KEYS))]
 
 
 def authorization(settings: FrontSettings) -> list[Json]:
@@ -63,8 +71,7 @@ def limit(settings: FrontSettings) -> list[Json]:
         return []
     passes = str(settings.rate_limit_on_failure == "allow").lower()
     script = f"local UNCOUNTED_PASS = {passes}\n{_LEASES}"
-    kind = {"@type": f"{_LUA}.Lua", "default_source_code": {"inline_string": script}}
-    return [{"name": LIMIT_FILTER, "typed_config": kind}]
+    return [_script(LIMIT_FILTER, script)]
 
 
 def counted_by(rpc: Rpc) -> Json:
@@ -82,6 +89,11 @@ def told() -> list[Json]:
         }
         for name in ("limit", "remaining", "reset")
     ]
+
+
+def _script(name: str, script: str) -> Json:
+    kind = {"@type": f"{_LUA}.Lua", "default_source_code": {"inline_string": script}}
+    return {"name": name, "typed_config": kind}
 
 
 def _ask(name: str, **fields: object) -> Json:

@@ -15,19 +15,23 @@ Json = dict[str, Any]
 RETRY_AFTER_S = 1
 
 
-def limits(settings: FrontSettings) -> list[Json]:
-    """List the filters: one for every call, one for those that the edge has to look at."""
-    found: list[Json] = []
-    if settings.local_rate:
-        found.append(_bucket("local_rate", settings.local_rate, settings.local_burst))
-    if settings.local_credential_rate and settings.edge_address is not None:
-        bucket = _bucket(
-            "local_credential_rate",
-            settings.local_credential_rate,
-            settings.local_credential_burst,
-        )
-        found.append(only_with((names.API_KEY, names.SIGNATURE), bucket))
-    return found
+def of_all(settings: FrontSettings) -> list[Json]:
+    """Count every call."""
+    if not settings.local_rate:
+        return []
+    return [_bucket("local_rate", settings.local_rate, settings.local_burst)]
+
+
+def of_credentials(settings: FrontSettings) -> list[Json]:
+    """Count those that the edge has to look at."""
+    if not settings.local_credential_rate or settings.edge_address is None:
+        return []
+    bucket = _bucket(
+        "local_credential_rate",
+        settings.local_credential_rate,
+        settings.local_credential_burst,
+    )
+    return [only_with((names.API_KEY, names.SIGNATURE), bucket)]
 
 
 def _bucket(name: str, per_second: int, burst: int) -> Json:

@@ -120,7 +120,8 @@ class FrontSettings(BaseSettings):
     local_burst: PositiveInt = 40_000
     """Calls at once."""
     local_credential_rate: NonNegativeInt = 2_000
-    """Of these, those with an API key or a signature: they cost edge work before it knows them."""
+    """Of these, those with a signature, or an API key that is not known here: they cost edge work
+    before it knows them."""
     local_credential_burst: PositiveInt = 4_000
     """Of those, at once."""
 

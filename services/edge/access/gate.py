@@ -23,6 +23,9 @@ from walletkit.telemetry.metrics import edge as metrics
 
 API_KEY_HEADER = "x-api-key"
 AUTHORIZATION_HEADER = "authorization"
+KEPT_MS = 2_000
+"""How long Envoy may use the token of an API key without asking again. With what the keyring and
+the issuer keep that makes 10 s until a revoked key is refused, and 20 s that a token has left."""
 
 log = structlog.get_logger()
 
@@ -43,6 +46,8 @@ class Grant:
 
     token: str = ""
     remove: tuple[str, ...] = ()
+    kept_ms: int = 0
+    """How long the same credential may get the same answer; 0: each call is asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,8 @@ class Gate:
         assert key is not None, "nobody's secret is never right"
         if (state := key.state(now_us)) is not State.ACTIVE:
             return _refuse(state.value, "the API key is not valid", key)
-        return self._grant(key, now_us, (API_KEY_HEADER,))
+        left_ms = (key.expires_at_us - now_us) // 1_000 if key.expires_at_us else KEPT_MS
+        return self._grant(key, now_us, (API_KEY_HEADER,), min(left_ms, KEPT_MS))
 
     async def _check_signed(self, attempt: Attempt) -> Grant | Refusal:
         """Check form and time, then the signature, and only then take the nonce.
@@ -153,9 +159,9 @@ class Gate:
             log.exception("a key can't be used: is EDGE_SEALING_KEY_FILE the one of its making?")
             return []
 
-    def _grant(self, key: Key, now_us: int, remove: tuple[str, ...]) -> Grant:
+    def _grant(self, key: Key, now_us: int, remove: tuple[str, ...], kept_ms: int = 0) -> Grant:
         self._uses.note(key.key_id, now_us)
-        return Grant(self._issuer.token(key, now_us), remove)
+        return Grant(self._issuer.token(key, now_us), remove, kept_ms)
 
 
 def _name(decided: Grant | Refusal) -> str:

@@ -16,8 +16,9 @@ from walletkit.settings import SettingsError
 
 TOKEN_S = 60
 """How long a token is valid."""
-REUSE_S = 40
-"""How long it is handed out again: what is left after that is for the call itself."""
+REUSE_S = 38
+"""How long it is handed out again. Envoy may use it for 2 s more; what is left after that is for
+the call itself."""
 MAX_TOKENS = 10_000
 
 

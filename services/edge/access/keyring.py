@@ -1,8 +1,8 @@
 """Look keys up, and keep them in memory for a while: a call must not wait for the database.
 
-A key that was revoked, rotated or changed elsewhere is known as it was for ``STALE_S`` at most. Ids
-that nobody has are remembered apart and in a bounded number, so that guessing neither fills memory
-nor pushes out keys that are in use.
+A key that was revoked, rotated or changed elsewhere is known as it was for ``STALE_S`` at most, and
+for 2 s more to Envoy (``gate.KEPT_MS``). Ids that nobody has are remembered apart and in a bounded
+number, so that guessing neither fills memory nor pushes out keys that are in use.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from walletkit.telemetry.metrics.edge import KEY_LOOKUPS, KEYS_CACHED
 
 FRESH_S = 5.0
 """A key that was read so long ago is read again before it is believed."""
-STALE_S = 10.0
+STALE_S = 8.0
 """If the database does not answer, a key is believed for so long after it was read; then none."""
 LOOKUP_TIMEOUT_S = 1.0
 MAX_KNOWN = 10_000

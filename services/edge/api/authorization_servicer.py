@@ -43,9 +43,14 @@ class AuthorizationServicer(rpc.AuthorizationServicer):
 
 def _granted(grant: Grant) -> pb.CheckResponse:
     passed = pb.OkHttpResponse(headers_to_remove=grant.remove)
+    answer = pb.CheckResponse(status=_OK, ok_response=passed)
     if grant.token:
-        passed.headers.append(_header(AUTHORIZATION_HEADER, f"Bearer {grant.token}"))
-    return pb.CheckResponse(status=_OK, ok_response=passed)
+        bearer = f"Bearer {grant.token}"
+        answer.ok_response.headers.append(_header(AUTHORIZATION_HEADER, bearer))
+        if grant.kept_ms:
+            # Read by walletkit/front/known_keys.lua.
+            answer.dynamic_metadata.update({AUTHORIZATION_HEADER: bearer, "kept_ms": grant.kept_ms})
+    return answer
 
 
 def _refused(refusal: Refusal) -> pb.CheckResponse:
