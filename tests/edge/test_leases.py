@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from edge.counters.buckets import Bucket, Buckets, Taken
 from edge.settings import Settings
 from tests.edge.front import Front, fronted
 from tests.edge.world import Edge, Request, running
@@ -15,6 +16,8 @@ from walletkit.front.replies import TOO_MANY
 from walletkit.telemetry.metrics.edge import RATE_DECISIONS
 
 LEASE_S = 2
+ASK_S = 0.8
+"""A little longer than Envoy waits for edge."""
 RATE, BURST = 50, 100
 READ = Request(method="GET", body=b"")
 
@@ -95,6 +98,27 @@ async def test_who_calls_often_asks_rarely(edge: Edge, tmp_path: Path) -> None:
             assert {status for status, _, _ in answers} == {200}
             assert all("x-ratelimit-remaining" in headers for _, headers, _ in answers)
         assert asked(edge) - before <= 50
+
+
+async def test_a_caller_who_goes_away_while_edge_is_asked(
+    edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its question is forgotten after a while: leases grow again as ever."""
+    call, take = await bearing(edge, "busy", READ), Buckets.take
+
+    async def slowly(buckets: Buckets, bucket: Bucket, tokens: int) -> Taken:
+        await asyncio.sleep(0.5)
+        return await take(buckets, bucket, tokens)
+
+    async with fronted(tmp_path, edge) as front:
+        monkeypatch.setattr(Buckets, "take", slowly)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(front.call(call), 0.2)
+        monkeypatch.undo()
+        await asyncio.sleep(ASK_S)
+        before = asked(edge)
+        assert set(await statuses(front, call, 100)) == {200}
+        assert asked(edge) - before <= 15
 
 
 async def test_tokens_of_a_lease_end(edge: Edge, tmp_path: Path) -> None:
