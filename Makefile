@@ -59,7 +59,7 @@ verify: ## Check every invariant over shards, ledger and chain
 	@$(VENV)/guilder verify
 
 .PHONY: test
-test: setup valgrind lint ## Lint, then run all tests, on two cores in random order
+test: setup valgrind prometheus lint ## Lint, then run all tests, on two cores in random order
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: walk
@@ -85,11 +85,12 @@ format: setup ## Format code and protos
 	@$(VENV)/buf format --write protos
 
 .PHONY: docs
-docs: setup ## Write docs/errors.md, docs/authorization.md, docs/metrics.md, docs/configuration.md and the calls of docs/api.md
+docs: setup ## Write docs/errors.md, docs/authorization.md, docs/metrics.md, docs/configuration.md, docs/alerts.md and the calls of docs/api.md
 	@$(PYTHON) tools/errors_doc.py
 	@$(PYTHON) tools/roles_doc.py
 	@$(PYTHON) tools/metrics_doc.py
 	@$(PYTHON) tools/settings_doc.py
+	@$(PYTHON) tools/alerts_doc.py
 	@$(PYTHON) -m tools.api_doc
 
 .PHONY: record
@@ -155,6 +156,10 @@ bench-count: setup valgrind ## Count the instructions of a transfer, and compare
 .PHONY: valgrind
 valgrind: ## Install valgrind where that is possible
 	@command -v valgrind >/dev/null || tools/setup.sh valgrind
+
+.PHONY: prometheus
+prometheus: ## Unpack Prometheus and promtool into .tools/bin where that is possible
+	@tools/prometheus.sh
 
 .PHONY: clean
 clean: ## Stop the suite and delete all that was made, its data included

@@ -1,5 +1,6 @@
 """Certificates: a name that the settings know is a service of the suite, and nothing else is."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ import grpc.aio
 import pytest
 
 from guilder.ledger.v1 import ledger_service_pb2
-from tests.auth.certificates import Authority
+from tests.auth.certificates import DAY, Authority
 from tests.auth.issuing import ISSUER, Signer, write
 from tests.auth.test_table import Served, handler_of
 from walletkit.auth.refusals import StartError
@@ -18,6 +19,7 @@ from walletkit.principal import Principal, Role
 from walletkit.rpc.admission import Admission
 from walletkit.rpc.interceptor import StatusInterceptor
 from walletkit.rpc.tls import listen_on, open_channel
+from walletkit.telemetry.metrics.process import CERTIFICATE_EXPIRY
 
 SERVICE = ledger_service_pb2.DESCRIPTOR.services_by_name["LedgerService"]
 NAME = "services.guilder.test"
@@ -107,3 +109,17 @@ async def test_missing_files_stop_the_start(tmp_path: Path) -> None:
         listen_on(grpc.aio.server(), "127.0.0.1:0", settings)
     with pytest.raises(StartError, match=r"\.key"):
         open_channel("127.0.0.1:1", settings)
+
+
+async def test_a_certificate_tells_when_it_ends(tmp_path: Path) -> None:
+    """The metric is the moment in the file that was read; one without a certificate is refused."""
+    authority, jwks = Authority(tmp_path), write(tmp_path, SIGNER.jwk)
+    settings = settings_of(authority, NAME, jwks)
+    CERTIFICATE_EXPIRY.of().set(0)
+    await open_channel("127.0.0.1:1", settings).close()
+    left = CERTIFICATE_EXPIRY.of().value - time.time()
+    assert 0 < left <= DAY.total_seconds()
+    assert settings.tls_cert is not None
+    settings.tls_cert.write_text("no certificate")
+    with pytest.raises(StartError, match=r"\.crt: not a certificate"):
+        listen_on(grpc.aio.server(), "127.0.0.1:0", settings)

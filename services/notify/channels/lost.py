@@ -25,6 +25,7 @@ class Losses:
 
     def __init__(self, letters: DeadLetters) -> None:
         self._letters = letters
+        self._lost = DEAD_LETTERS.of("lost")
 
     async def note(
         self, subscriptions: Iterable[Subscription], shard: int, first: int, last: int
@@ -51,4 +52,4 @@ class Losses:
                 created_at_us=now_us,
             )
             await self._letters.add(item.subscription_id, letter)
-            DEAD_LETTERS.of("lost").add()
+            self._lost.add()

@@ -24,3 +24,8 @@ REDIS_CONNECTIONS = GROUP.gauge(
     "connections to Redis that a call has taken (notify, edge: the wallet has none)",
     "service",
 )
+CERTIFICATE_EXPIRY = GROUP.gauge(
+    "guilder_certificate_expiry_timestamp_seconds",
+    "when the first certificate of _TLS_CERT that this process has read ends, Unix time; only with"
+    " _TLS_CERT",
+)
