@@ -85,12 +85,13 @@ format: setup ## Format code and protos
 	@$(VENV)/buf format --write protos
 
 .PHONY: docs
-docs: setup ## Write docs/errors.md, docs/authorization.md, docs/metrics.md, docs/configuration.md, docs/alerts.md and the calls of docs/api.md
+docs: setup ## Write docs/errors.md, docs/authorization.md, docs/metrics.md, docs/configuration.md, docs/alerts.md, the calls of docs/api.md, and the dashboards
 	@$(PYTHON) tools/errors_doc.py
 	@$(PYTHON) tools/roles_doc.py
 	@$(PYTHON) tools/metrics_doc.py
 	@$(PYTHON) tools/settings_doc.py
 	@$(PYTHON) tools/alerts_doc.py
+	@$(PYTHON) -m tools.dashboards
 	@$(PYTHON) -m tools.api_doc
 
 .PHONY: record

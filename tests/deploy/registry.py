@@ -18,14 +18,25 @@ PROMTOOL, PROMETHEUS = _program("promtool"), _program("prometheus")
 
 OF_SCRAPES = {"job", "instance", "namespace", "pod", "worker"}
 """Labels that every series may have."""
-_ENVOY = {
+_ENVOY: dict[str, tuple[str, ...]] = {
     "envoy_http_downstream_rq_xx": (
         *("envoy_http_conn_manager_prefix", "envoy_response_code_class"),
     ),
     "envoy_http_downstream_rq_time_bucket": ("envoy_http_conn_manager_prefix", "le"),
+    "envoy_http_downstream_cx_active": ("envoy_http_conn_manager_prefix",),
+    "envoy_http_downstream_rq_active": ("envoy_http_conn_manager_prefix",),
+    "envoy_cluster_upstream_rq_total": ("envoy_cluster_name",),
+    "envoy_cluster_membership_healthy": ("envoy_cluster_name",),
     "envoy_server_days_until_first_cert_expiring": (),
 }
-_OTHERS = {"up": ()}
+_OTHERS: dict[str, tuple[str, ...]] = {
+    "up": (),
+    "process_cpu_seconds_total": (),
+    "process_resident_memory_bytes": (),
+    "process_open_fds": (),
+    "python_gc_collections_total": ("generation",),
+}
+"""Of Prometheus itself, and of its client library."""
 
 
 def _names() -> dict[str, set[str]]:

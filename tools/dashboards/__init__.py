@@ -1,0 +1,1 @@
+"""Grafana's dashboards, made from code: `python -m tools.dashboards` writes what the chart has."""
