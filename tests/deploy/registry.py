@@ -53,6 +53,8 @@ def _names() -> dict[str, set[str]]:
 
 FAMILIES = {family.name for group in GROUPS for family in group.families}
 """As they are declared."""
-LABELS = {name: labels | OF_SCRAPES for name, labels in _names().items()}
+OF_TARGETS = {"service", "container", "endpoint"}
+"""What a ServiceMonitor calls its own labels: those of a metric are then called otherwise."""
+LABELS = {name: (labels | OF_SCRAPES) - OF_TARGETS for name, labels in _names().items()}
 """Of each metric, as it is told, its labels."""
 METRICS = LABELS.keys()

@@ -106,7 +106,7 @@ async def scraping(suite: Stack, folder: Path) -> AsyncIterator[Prometheus]:
 
 
 def _configuration(suite: Stack, envoy_port: int) -> dict[str, Any]:
-    """Return JSON, which is YAML; each target's own labels are kept, as the chart keeps them."""
+    """Return JSON, which is YAML."""
     ports = {name: suite.settings.metrics_port(name) for name in MEASURED}
     jobs: list[dict[str, Any]] = [
         {"job_name": name, "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]}
@@ -117,7 +117,7 @@ def _configuration(suite: Stack, envoy_port: int) -> dict[str, Any]:
     return {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(ROOT / RULES)],
-        "scrape_configs": [{**job, "honor_labels": True} for job in jobs],
+        "scrape_configs": jobs,
     }
 
 
