@@ -19,8 +19,9 @@ all of them on a running suite. What each metric means is in [metrics.md](metric
 - **critical**: wake somebody. **warning**: look at it in working hours.
 - An alert with a threshold may have another: in the chart `alerts.rules.<name>.threshold`, without
   it the number in its expression. An alert without one has nothing to set: it is wrong or right.
-- Faults are the gRPC codes UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE and
-  DATA_LOSS at the wallet, and 5xx at Envoy. A decline or a malformed request is an answer.
+- Faults are the gRPC codes UNKNOWN, DEADLINE_EXCEEDED, INTERNAL, UNAVAILABLE and DATA_LOSS at the
+  wallet, and 5xx at Envoy (not native gRPC, which is answered with 200 there). A decline or a
+  malformed request is an answer.
 - A process that restarts forgets its gauges. Alerts on what a proof has found look back, so that a
   restart ends none of them.
 - The proofs run when somebody runs them: let `guilder verify` run daily at least.
