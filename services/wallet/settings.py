@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
@@ -28,8 +28,14 @@ from walletkit.settings import (
 
 PREFIX = "WALLET_"
 MAX_SHARDS = 1_024
+MAX_REPLICAS = 64
 
 _SHARD = re.compile(r"WALLET_SHARD_(0|[1-9][0-9]{0,3})_URL")
+
+
+def _split(value: object) -> object:
+    """Read `url,url`; a comma in a password is %2C."""
+    return tuple(filter(None, value.split(","))) if isinstance(value, str) else value
 
 
 class Settings(AuthSettings, TelemetrySettings):
@@ -50,6 +56,11 @@ class Settings(AuthSettings, TelemetrySettings):
         )
     )
     """The shards, numbered from 0 without gaps: `mysql://user:password@host:port/database`."""
+    replica_urls: Annotated[
+        tuple[DatabaseUrl, ...], BeforeValidator(_split), Field(max_length=MAX_REPLICAS)
+    ] = Field(default=(), repr=False)
+    """Replicas of the shards, in any order, whose lag the relay measures: it reads the last
+    record's number there. Nothing else is ever read from them."""
     workers: int = Field(default=1, ge=1, le=64)
     """Processes that share the port; one that dies is replaced."""
     log_level: LogLevel = "INFO"

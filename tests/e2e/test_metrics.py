@@ -34,6 +34,9 @@ from walletkit.telemetry.instruments import MAX_SERIES
 ELSEWHERE = {
     "ledger_differences": "tests/ledger/test_telling.py: here the books are right",
     "guilder_certificate_expiry_timestamp_seconds": "tests/auth/test_certificates.py: no TLS here",
+    "wallet_replica_up": "tests/wallet/test_replicas.py: here are no replicas",
+    "wallet_replica_lag_records": "likewise",
+    "wallet_replica_lag_seconds": "likewise",
     "guilder_worker_up": "below: this suite has one wallet process",
 }
 PAGE = (Path(__file__).resolve().parents[2] / "docs/metrics.md").read_text("utf-8")

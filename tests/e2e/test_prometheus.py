@@ -25,8 +25,12 @@ from walletkit.stack import Stack
 WINDOW = "1m"
 SEEN_S = 90.0
 COMPARED = re.compile(r"(>=|<=|==|>|<) (?=\d)")
-NO_TLS = "guilder_certificate_expiry_timestamp_seconds"
-UNSEEN = {NO_TLS: "this suite has no TLS; tests/auth/test_certificates.py sees it"}
+UNSEEN = {
+    "guilder_certificate_expiry_timestamp_seconds": "no TLS here: tests/auth/test_certificates.py",
+    "wallet_replica_up": "no replicas here: tests/wallet/test_replicas.py",
+    "wallet_replica_lag_records": "likewise",
+    "wallet_replica_lag_seconds": "likewise",
+}
 SILENT = {"ProcessMissing": "absent() is empty while all is there"}
 CALM = {"HighLatency", "LowThroughput", "RecordRefused", "WebhookDeadLetters"}
 """What may fire here: the tests make dead letters and a bad record, on a machine without time."""

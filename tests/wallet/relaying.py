@@ -19,13 +19,16 @@ async def relaying(
     *sinks: IngestSink,
     may_fence: bool = True,
     retention_hours: int = KEEPS_ALL_HOURS,
+    replica_urls: tuple[str, ...] = (),
 ) -> AsyncIterator[Relay]:
     """Run a relay for the time of the block."""
     clients = [
         replace(sink.client(), name=f"sink-{n}", may_fence=may_fence)
         for n, sink in enumerate(sinks)
     ]
-    relay = Relay(urls, clients, durable=True, retention_hours=retention_hours)
+    relay = Relay(
+        urls, clients, durable=True, retention_hours=retention_hours, replica_urls=replica_urls
+    )
     relay.start()
     try:
         yield relay

@@ -9,11 +9,11 @@ def test_a_sink_that_keeps_up_has_no_lag() -> None:
     """Behind by two, then by none; what it acknowledged is counted."""
     lag = Lag(90, "test")
     lag.open(5)
-    lag.advance(7)
-    assert lag.records() == 2
-    assert lag.seconds() >= 0
+    lag.behind.advance(7)
+    assert lag.behind.records() == 2
+    assert lag.behind.seconds() >= 0
     lag.acknowledge(7)
-    assert (lag.records(), lag.seconds()) == (0, 0)
+    assert (lag.behind.records(), lag.behind.seconds()) == (0, 0)
     assert lag._records.value == 2
     assert lag.connected.value == 1
     lag.close()
@@ -24,23 +24,23 @@ def test_the_oldest_record_tells_the_time() -> None:
     """What has come since makes it no younger; an answer for a part of it leaves the rest."""
     lag = Lag(91, "test")
     lag.open(0)
-    lag.advance(1)
+    lag.behind.advance(1)
     time.sleep(0.05)
-    lag.advance(2)
-    assert lag.seconds() >= 0.05
+    lag.behind.advance(2)
+    assert lag.behind.seconds() >= 0.05
     lag.acknowledge(1)
-    assert lag.seconds() < 0.05
+    assert lag.behind.seconds() < 0.05
 
 
 def test_a_long_standstill_shows_in_full() -> None:
     """However much comes meanwhile, the first moment is kept, and memory is not filled."""
     lag = Lag(92, "test")
-    lag.advance(1)
+    lag.behind.advance(1)
     time.sleep(0.05)
     for head in range(2, 3 * MAX_MARKS):
-        lag.advance(head)
-    assert lag.seconds() >= 0.05
-    assert len(lag._marks) <= MAX_MARKS
+        lag.behind.advance(head)
+    assert lag.behind.seconds() >= 0.05
+    assert len(lag.behind._marks) <= MAX_MARKS
 
 
 def test_what_follows_a_standstill_keeps_its_time() -> None:
@@ -49,10 +49,10 @@ def test_what_follows_a_standstill_keeps_its_time() -> None:
     lag.open(0)
     last = 2 * MAX_MARKS
     for head in range(1, last):
-        lag.advance(head)
+        lag.behind.advance(head)
     time.sleep(0.05)
-    lag.advance(last)
+    lag.behind.advance(last)
     lag.acknowledge(last // 2)
-    assert lag.seconds() >= 0.05
+    assert lag.behind.seconds() >= 0.05
     lag.acknowledge(last)
-    assert lag.seconds() == 0
+    assert lag.behind.seconds() == 0

@@ -74,6 +74,17 @@ SHARDS = Board(
         panel("Credits that landed", "ops", rate("wallet_legs_total", "result")),
         panel("Credits on their way", "short", ("sum (wallet_legs_under_way)", "by all processes")),
         panel(
+            "Replicas behind",
+            "s",
+            (
+                "max by (shard, replica) (wallet_replica_lag_seconds)",
+                "{{replica}}, shard {{shard}}",
+            ),
+            ("max by (shard, replica) (wallet_replica_lag_records)", "records, {{replica}}"),
+            ("min by (replica) (wallet_replica_up)", "up, {{replica}}"),
+            about="Only with WALLET_REPLICA_URLS.",
+        ),
+        panel(
             "Records in outboxes",
             "short",
             ("max by (shard) (wallet_outbox_records)", "shard {{shard}}"),

@@ -11,6 +11,7 @@ from wallet.relay.feed import Feed
 from wallet.relay.lag import Lag
 from wallet.relay.outbox import Outbox
 from wallet.relay.purge import Purge
+from wallet.relay.replica import Replica
 from wallet.relay.sinks import Sink
 from wallet.relay.tail import Tail
 from wallet.store import partitions
@@ -25,9 +26,15 @@ class Relay:
     """Every shard x sink: a tail for each shard, a feed for each pair, all independent."""
 
     def __init__(
-        self, urls: Sequence[str], sinks: Sequence[Sink], *, durable: bool, retention_hours: int
+        self,
+        urls: Sequence[str],
+        sinks: Sequence[Sink],
+        *,
+        durable: bool,
+        retention_hours: int,
+        replica_urls: Sequence[str] = (),
     ) -> None:
-        """Name shards, in the order of their numbers, and sinks; nothing is opened yet.
+        """Name shards, in the order of their numbers, sinks and replicas; nothing is opened yet.
 
         ``retention_hours``: how long a record stays at least, as in ``Purge``.
         """
@@ -35,13 +42,16 @@ class Relay:
         self._sinks = sinks
         self._durable = durable
         self._retention_hours = retention_hours
+        self._replica_urls = replica_urls
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Start everything; it keeps running until ``stop``, whatever is reachable."""
+        tails = []
         for shard, url in enumerate(self._urls):
             lags = [Lag(shard, sink.name) for sink in self._sinks]
-            tail = Tail(self._outbox(url, shard), lags)
+            tail = Tail(self._outbox(url, shard), [lag.behind for lag in lags])
+            tails.append(tail)
             self._spawn(tail.run(), f"tail {shard}")
             self._spawn(_upkeep(url, shard), f"upkeep {shard}")
             purge = Purge(self._outbox(url, shard), self._sinks, self._retention_hours)
@@ -49,6 +59,8 @@ class Relay:
             for sink, lag in zip(self._sinks, lags, strict=True):
                 feed = Feed(sink, tail, self._outbox(url, shard), lag)
                 self._spawn(feed.run(), f"feed {shard} {sink.name}")
+        for number, url in enumerate(self._replica_urls):
+            self._spawn(Replica(url, tails).run(), f"replica {number}")
 
     async def stop(self) -> None:
         """Stop everything. Nothing is lost: the sinks say where to go on."""
@@ -67,14 +79,25 @@ class Relay:
 
 
 async def run_relay(
-    urls: Sequence[str], sinks: Sequence[Sink], *, durable: bool, retention_hours: int
+    urls: Sequence[str],
+    sinks: Sequence[Sink],
+    *,
+    durable: bool,
+    retention_hours: int,
+    replica_urls: Sequence[str],
 ) -> None:
     """Relay until SIGTERM or SIGINT; ``durable`` as for ``Outbox``, the hours as for ``Purge``."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
-    relay = Relay(urls, sinks, durable=durable, retention_hours=retention_hours)
+    relay = Relay(
+        urls,
+        sinks,
+        durable=durable,
+        retention_hours=retention_hours,
+        replica_urls=replica_urls,
+    )
     relay.start()
     log.info("relaying", shards=len(urls), sinks=[sink.name for sink in sinks])
     await stop.wait()

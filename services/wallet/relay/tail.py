@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import structlog
 
 from guilder.events.v1.record_pb2 import SequencedRecord
-from wallet.relay.lag import Lag
+from wallet.relay.lag import Behind
 from wallet.relay.outbox import CHUNK_ROWS, Outbox, OutboxError, Position, PurgedError
 
 BUSY_POLL_S = 0.015
@@ -44,10 +44,10 @@ class BehindTailError(Exception):
 class Tail:
     """The newest records of one shard, from the head at the time when it was last connected."""
 
-    def __init__(self, outbox: Outbox, lags: Sequence[Lag] = ()) -> None:
-        """Take over ``outbox``, and tell ``lags`` of its head; nothing is read until ``run``."""
+    def __init__(self, outbox: Outbox, followers: Sequence[Behind] = ()) -> None:
+        """Take over ``outbox``; nothing is read until ``run``. Tell followers of the head."""
         self._outbox = outbox
-        self._lags = lags
+        self._followers = list(followers)
         self._records: dict[int, SequencedRecord] = {}
         self._bytes = 0
         self._first = 0
@@ -80,6 +80,11 @@ class Tail:
                 delay, reported = FIRST_RETRY_S, ""
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311  # jitter
             delay = min(delay * 2, LAST_RETRY_S)
+
+    def tell(self, follower: Behind) -> None:
+        """Tell one more of the head, from now on."""
+        self._followers.append(follower)
+        follower.advance(self._last.seq)
 
     async def connected(self) -> int:
         """Wait until the shard answers, and return the generation of this connection."""
@@ -139,8 +144,8 @@ class Tail:
         self._wake()
 
     def _advance(self) -> None:
-        for lag in self._lags:
-            lag.advance(self._last.seq)
+        for follower in self._followers:
+            follower.advance(self._last.seq)
 
     def _wake(self) -> None:
         """Wake whoever waits, and give those who wait from now on a fresh event."""

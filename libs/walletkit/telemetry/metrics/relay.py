@@ -26,6 +26,21 @@ FAULTS = GROUP.counter(
     " gone), history (the sink has another one: page)",
     *("shard", "sink", "kind"),
 )
+REPLICA_UP = GROUP.gauge(
+    "wallet_replica_up",
+    "1 while a replica (WALLET_REPLICA_URLS) answers, and is one of a shard of ours",
+    "replica",
+)
+REPLICA_LAG_RECORDS = GROUP.gauge(
+    "wallet_replica_lag_records",
+    "records of the shard that the replica does not have",
+    *("shard", "replica"),
+)
+REPLICA_LAG_SECONDS = GROUP.gauge(
+    "wallet_replica_lag_seconds",
+    "for how long the relay has known the oldest of them; 0: none",
+    *("shard", "replica"),
+)
 OUTBOX_RECORDS = GROUP.gauge(
     "wallet_outbox_records", "records that the shard's outbox keeps, as last counted", "shard"
 )
