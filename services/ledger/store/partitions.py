@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 
+import asyncmy
 import structlog
 from asyncmy.errors import MySQLError
 
@@ -58,12 +59,16 @@ async def extend(url: str) -> int:
     raise AssertionError
 
 
+async def last_day(connection: asyncmy.Connection) -> int:
+    """Return the last day that has a partition; 0 while there is none."""
+    return max(int(bound) for (bound,) in (await run_packet(connection, _FOUND))[0]) - 1
+
+
 async def _alter(url: str, last: int) -> int:
     connection = await open_session(url, autocommit=True, durable=False)
     try:
         await run_packet(connection, f"SET SESSION lock_wait_timeout={ALTER_LOCK_WAIT_S:d}")
-        bounds = [int(bound) for (bound,) in (await run_packet(connection, _FOUND))[0]]
-        newest = max(bounds) - 1
+        newest = await last_day(connection)
         missing = range(max(newest + 1, today()), last + 1)
         if missing:
             parts = ",".join(

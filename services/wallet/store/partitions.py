@@ -38,6 +38,8 @@ _RETRIED = frozenset({LOCK_WAIT_TIMEOUT, _DUPLICATE_PARTITION, _RANGE_NOT_INCREA
 _WEEK = timedelta(days=7)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAME = "to%Y%m%d"
+_NAMES = """SELECT partition_name FROM information_schema.partitions
+    WHERE table_schema=DATABASE() AND table_name='{table}'"""
 
 log = structlog.get_logger()
 
@@ -65,6 +67,15 @@ async def extend(url: str) -> timedelta:
         return min([await _extend_table(connection, table) for table in _TABLES])
     finally:
         connection.close()
+
+
+async def ends(connection: asyncmy.Connection) -> dict[str, datetime]:
+    """Return until when each table that is cut has partitions, by its name."""
+    found: dict[str, datetime] = {}
+    for table in _TABLES:
+        (names,) = await run_packet(connection, _NAMES.format(table=table.name))
+        found[table.name] = max(map(_bound_of, [name for (name,) in names]))
+    return found
 
 
 def check(left: timedelta, shard: int) -> None:
@@ -119,8 +130,7 @@ async def _extend_table(connection: asyncmy.Connection, table: _Table) -> timede
 
 async def _alter(connection: asyncmy.Connection, table: _Table) -> timedelta:
     """Add all missing partitions of a table in one ALTER."""
-    found = f"""SELECT UTC_TIMESTAMP(6); SELECT partition_name FROM information_schema.partitions
-        WHERE table_schema=DATABASE() AND table_name='{table.name}'"""
+    found = f"SELECT UTC_TIMESTAMP(6); {_NAMES.format(table=table.name)}"
     ((moment,),), names = await run_packet(connection, found)
     now = clock.to_datetime(clock.to_us(moment))
     last = max(map(_bound_of, [name for (name,) in names]))

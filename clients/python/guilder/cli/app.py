@@ -12,6 +12,7 @@ from guilder.cli import (
     batch,
     books,
     demo,
+    doctor,
     entries,
     hold,
     importing,
@@ -65,6 +66,7 @@ app.command("import", epilog=EXIT_CODES)(importing.import_file)
 app.command(epilog=EXIT_CODES)(verify.verify)
 app.add_typer(reconcile.app)
 app.command(epilog=EXIT_CODES)(demo.demo)
+app.command(epilog=EXIT_CODES)(doctor.doctor)
 
 
 @app.callback()

@@ -1,0 +1,81 @@
+"""Look at replicas: whether they follow, and how far behind they are."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import asyncmy
+import asyncmy.cursors
+from asyncmy.errors import MySQLError
+
+from guilder.cli.doctor.deadline import CALL_TIMEOUT_S, bounded
+from guilder.cli.doctor.finding import Finding, fail, ok, warn
+from walletkit.sql.session import open_session, parse_url
+
+LAG_WARN_S = 10
+LAG_FAIL_S = 300
+
+_STATEMENTS = ("SHOW REPLICA STATUS", "SHOW SLAVE STATUS")
+"""Of MySQL and of newer MariaDB; of all others."""
+
+
+async def look_at_all(urls: Sequence[str]) -> list[Finding]:
+    """Look at each replica that was named."""
+    looked = await asyncio.gather(*(look(url) for url in urls))
+    return [finding for findings in looked for finding in findings]
+
+
+async def look(url: str) -> list[Finding]:
+    """Look at a replica, or say that it can't be asked."""
+    address = parse_url(url)
+    part = f"replica {address.host}:{address.port}"
+    return await bounded(part, "replica lag", _look(part, url))
+
+
+async def _look(part: str, url: str) -> list[Finding]:
+    session = await open_session(url, autocommit=True, durable=False)
+    try:
+        async with asyncio.timeout(CALL_TIMEOUT_S):
+            rows = await _status(session)
+    finally:
+        session.close()
+    return [judge(part, rows)]
+
+
+async def _status(session: asyncmy.Connection) -> list[dict[str, Any]]:
+    for statement in _STATEMENTS:
+        try:
+            async with session.cursor(asyncmy.cursors.DictCursor) as cursor:
+                await cursor.execute(statement)
+                return list(await cursor.fetchall())
+        except MySQLError:
+            if statement == _STATEMENTS[-1]:
+                raise
+    raise AssertionError
+
+
+def judge(part: str, rows: list[dict[str, Any]]) -> Finding:
+    """Judge what a server says of what it follows. Pure."""
+    if not rows:
+        means = "it follows nobody: what it has is as old as its copy"
+        mend = "CHANGE MASTER TO …, START SLAVE"
+        return fail(part, "replica lag", "no replication is set up", means, mend)
+    row = {
+        name.replace("Replica", "Slave").replace("Source", "Master"): value
+        for name, value in rows[0].items()
+    }
+    lag = row["Seconds_Behind_Master"]
+    stopped = [name for name in ("IO", "SQL") if row[f"Slave_{name}_Running"] != "Yes"]
+    if stopped or lag is None:
+        error = row.get("Last_SQL_Error") or row.get("Last_IO_Error") or "stopped"
+        text = f"{' and '.join(stopped) or 'it'} does not run: {error}"
+        means = "it gets older; a failover to it loses what was committed since"
+        return fail(part, "replica lag", text, means, "mend what its error says, START SLAVE")
+    text = f"{lag} s behind"
+    means = "reads there are as old, and a failover waits for it, or loses it"
+    mend = "see what holds its SQL thread up: a long transaction, its disk, parallel threads"
+    if lag >= LAG_FAIL_S:
+        return fail(part, "replica lag", text, means, mend)
+    if lag >= LAG_WARN_S:
+        return warn(part, "replica lag", text, means, mend)
+    return ok(part, "replica lag", text, "it follows")
