@@ -20,6 +20,7 @@ from guilder.cli import (
     reconcile,
     statement,
     tail,
+    top,
     transaction,
     verify,
     wallet,
@@ -67,6 +68,7 @@ app.command(epilog=EXIT_CODES)(verify.verify)
 app.add_typer(reconcile.app)
 app.command(epilog=EXIT_CODES)(demo.demo)
 app.command(epilog=EXIT_CODES)(doctor.doctor)
+app.command(epilog=EXIT_CODES)(top.top)
 
 
 @app.callback()

@@ -45,9 +45,9 @@ class Database:
     part: str
     service: str
     url: str
-    weak_allowed: bool
-    """Whether the service serves it although it may lose commits."""
     shard: int | None = None
+    weak_allowed: bool = False
+    """Whether the service serves it although it may lose commits."""
 
 
 def databases(found: Configured) -> list[Database]:
@@ -55,7 +55,7 @@ def databases(found: Configured) -> list[Database]:
     listed: list[Database] = []
     if (wallet := found.wallet) is not None:
         listed += [
-            Database(f"shard {n}", "wallet", url, wallet.allow_weak_durability, n)
+            Database(f"shard {n}", "wallet", url, n, wallet.allow_weak_durability)
             for n, url in enumerate(wallet.shard_urls)
         ]
     for name, settings in (
@@ -65,7 +65,7 @@ def databases(found: Configured) -> list[Database]:
     ):
         if settings is not None:
             url, weak = settings.database_url, settings.allow_weak_durability
-            listed.append(Database(f"{name}'s database", name, url, weak))
+            listed.append(Database(f"{name}'s database", name, url, weak_allowed=weak))
     return listed
 
 

@@ -1,14 +1,12 @@
 """Ask the services whether they serve, and whether they speak the contract of this program."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
 
-import grpc
 import grpc.aio
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_reflection.v1alpha.reflection_pb2 import (
     ServerReflectionRequest,
     ServerReflectionResponse,
@@ -16,13 +14,12 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 
 from guilder.cli.doctor.deadline import CALL_TIMEOUT_S, bounded
 from guilder.cli.doctor.finding import Finding, fail, ok, warn
+from guilder.cli.reach import SERVING, Dial, dialler, health_of
 from guilder.cli.session import Session
-from guilder.client.access import pair_from
 from guilder.edge.v1 import key_service_pb2
 from guilder.ledger.v1 import ledger_service_pb2
 from guilder.notify.v1 import notify_service_pb2
 from guilder.wallet.v1 import wallet_service_pb2
-from walletkit.rpc.bearer import carrying
 
 _CONTRACTS: Mapping[str, FileDescriptor] = {
     "wallet": wallet_service_pb2.DESCRIPTOR,
@@ -32,30 +29,13 @@ _CONTRACTS: Mapping[str, FileDescriptor] = {
 }
 _OURS = "guilder/"
 
-Dial = Callable[[str], grpc.aio.Channel]
-
 
 async def look_at_all(session: Session) -> list[Finding]:
     """Ask every service at its address."""
-    dial = _dialler(session)
+    dial = dialler(session)
     addresses: dict[str, str] = asdict(session.addresses)
     looked = [look(name, addresses[name], dial) for name in _CONTRACTS]
     return [finding for findings in await asyncio.gather(*looked) for finding in findings]
-
-
-def _dialler(session: Session) -> Dial:
-    """Return what opens channels with the credentials that the command line was given."""
-    pair = pair_from(session.access.token, session.access.api_key)
-    encryption = None if session.access.tls is None else session.access.tls.credentials()
-
-    def dial(address: str) -> grpc.aio.Channel:
-        if encryption is None:
-            channel = grpc.aio.insecure_channel(address)
-        else:
-            channel = grpc.aio.secure_channel(address, encryption)
-        return channel if pair is None else carrying(channel, pair)
-
-    return dial
 
 
 async def look(name: str, address: str, dial: Dial) -> list[Finding]:
@@ -71,22 +51,16 @@ async def look(name: str, address: str, dial: Dial) -> list[Finding]:
 
 
 async def _health(name: str, address: str, channel: grpc.aio.Channel) -> list[Finding]:
-    ask = channel.unary_unary(
-        "/grpc.health.v1.Health/Check",
-        request_serializer=HealthCheckRequest.SerializeToString,
-        response_deserializer=HealthCheckResponse.FromString,
-    )
     try:
-        reply = await ask(HealthCheckRequest(), timeout=CALL_TIMEOUT_S)
+        word = await health_of(channel, CALL_TIMEOUT_S)
     except grpc.aio.AioRpcError as error:
         means = "it is down, or can't be reached from here"
         mend = f"start it, or say where it is: GUILDER_{name.upper()}_ADDRESS; GUILDER_TLS_CA"
         return [fail(name, "health", f"{address}: {error.code().name}", means, mend)]
-    if reply.status != HealthCheckResponse.SERVING:
-        word = HealthCheckResponse.ServingStatus.Name(reply.status)
+    if word != SERVING:
         means = "it runs, but its database does not answer, or it is about to stop"
         return [fail(name, "health", f"{address}: {word}", means, "look at its log")]
-    return [ok(name, "health", f"{address}: SERVING", "it is ready for calls")]
+    return [ok(name, "health", f"{address}: {word}", "it is ready for calls")]
 
 
 async def _contract(name: str, channel: grpc.aio.Channel) -> list[Finding]:

@@ -1,0 +1,41 @@
+"""Reach the services as the command line was told to, for what no client of theirs asks."""
+
+from collections.abc import Callable
+
+import grpc
+import grpc.aio
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+
+from guilder.cli.session import Session
+from guilder.client.access import pair_from
+from walletkit.rpc.bearer import carrying
+
+SERVING = "SERVING"
+
+Dial = Callable[[str], grpc.aio.Channel]
+
+
+def dialler(session: Session) -> Dial:
+    """Return what opens channels with the credentials that the command line was given."""
+    pair = pair_from(session.access.token, session.access.api_key)
+    encryption = None if session.access.tls is None else session.access.tls.credentials()
+
+    def dial(address: str) -> grpc.aio.Channel:
+        if encryption is None:
+            channel = grpc.aio.insecure_channel(address)
+        else:
+            channel = grpc.aio.secure_channel(address, encryption)
+        return channel if pair is None else carrying(channel, pair)
+
+    return dial
+
+
+async def health_of(channel: grpc.aio.Channel, timeout_s: float) -> str:
+    """Return the health that a service tells: ``SERVING`` or what else. Raise ``AioRpcError``."""
+    ask = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=HealthCheckRequest.SerializeToString,
+        response_deserializer=HealthCheckResponse.FromString,
+    )
+    reply = await ask(HealthCheckRequest(), timeout=timeout_s)
+    return HealthCheckResponse.ServingStatus.Name(reply.status)
