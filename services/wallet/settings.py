@@ -75,6 +75,9 @@ class Settings(AuthSettings, TelemetrySettings):
     """How long a record stays in its shard's outbox at least (relay), until every sink has it: 1,
     so that a Redis which was restored and crashes again finds all of it, to 876000, which keeps
     all."""
+    key_days: int = Field(default=7, ge=7, le=3_650)
+    """How long an idempotency key and its outcome are kept at least (relay): they are dropped by
+    the week, so up to a week longer. After it the same key is a new request."""
     allow_weak_durability: bool = False
     """Serve shards that may lose what they acknowledged."""
 

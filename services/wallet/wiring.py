@@ -63,4 +63,5 @@ async def relay(settings: Settings) -> None:
         durable=not settings.allow_weak_durability,
         retention_hours=settings.outbox_retention_hours,
         replica_urls=settings.replica_urls,
+        key_days=settings.key_days,
     )

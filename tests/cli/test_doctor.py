@@ -218,14 +218,14 @@ def user(suite: Stack, name: str, *grants: str) -> Iterator[str]:
         suite.execute("shard-0", f"DROP USER {name}@'127.0.0.1'")
 
 
-NEEDED = "SELECT, INSERT, UPDATE, DELETE, ALTER ON `wallet\\_0`.*"
+NEEDED = "SELECT, INSERT, UPDATE, DELETE, ALTER, DROP ON `wallet\\_0`.*"
 
 
 @pytest.mark.parametrize(
     ("grants", "status", "word"),
     [
         ((NEEDED,), "ok", "SELECT"),
-        ((NEEDED.replace(", ALTER", ""),), "fail", "without ALTER"),
+        ((NEEDED.replace(", ALTER, DROP", ", DROP"),), "fail", "without ALTER"),
         ((NEEDED, "SELECT ON mysql.*"), "warn", "also on mysql"),
         ((NEEDED, "FILE, PROCESS ON *.*"), "warn", "FILE on all databases"),
     ],

@@ -24,7 +24,7 @@ from ledger.store.bootstrap import bootstrap as bootstrap_ledger
 from tests.auth.certificates import Authority
 from tests.conftest import FreshDatabases
 from wallet.settings import Settings
-from wallet.store import partitions
+from wallet.store import partitions, retention
 from wallet.store.bootstrap import bootstrap
 from walletkit.sql.session import open_session, run_packet
 from walletkit.stack import Stack, StackSettings
@@ -141,7 +141,7 @@ async def test_the_privileges_that_are_asked_for_are_enough_for_upkeep(
     databases.execute(
         "shard-0",
         "CREATE USER upkeep@'127.0.0.1';"
-        f"GRANT SELECT, INSERT, UPDATE, DELETE, ALTER ON {name}.* TO upkeep@'127.0.0.1'",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE, ALTER, DROP ON {name}.* TO upkeep@'127.0.0.1'",
     )
     try:
         session = await open_session(url, autocommit=True)
@@ -149,9 +149,17 @@ async def test_the_privileges_that_are_asked_for_are_enough_for_upkeep(
         await run_packet(
             session, f"ALTER TABLE transactions DROP PARTITION {last.strftime('to%Y%m%d')}"
         )
-        await partitions.extend(url.replace("root@", "upkeep@"))
+        narrow = url.replace("root@", "upkeep@")
+        await partitions.extend(narrow)
         assert max((await partitions.ends(session)).values()) == last
+        await run_packet(
+            session,
+            "ALTER TABLE idem PARTITION BY RANGE(day) (PARTITION p0 VALUES LESS THAN (1),"
+            " PARTITION to19800103 VALUES LESS THAN (3654), PARTITION to21000101 VALUES LESS"
+            " THAN (47482))",
+        )
         session.close()
+        assert await retention.shed(narrow, 7) == 1
     finally:
         databases.execute("shard-0", "DROP USER upkeep@'127.0.0.1'")
 

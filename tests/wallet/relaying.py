@@ -11,6 +11,7 @@ from wallet.relay.process import Relay
 
 SOON_S = 10
 KEEPS_ALL_HOURS = 876_000
+KEEPS_ALL_DAYS = 3_650
 
 
 @asynccontextmanager
@@ -20,6 +21,7 @@ async def relaying(
     may_fence: bool = True,
     retention_hours: int = KEEPS_ALL_HOURS,
     replica_urls: tuple[str, ...] = (),
+    key_days: int = KEEPS_ALL_DAYS,
 ) -> AsyncIterator[Relay]:
     """Run a relay for the time of the block."""
     clients = [
@@ -27,7 +29,12 @@ async def relaying(
         for n, sink in enumerate(sinks)
     ]
     relay = Relay(
-        urls, clients, durable=True, retention_hours=retention_hours, replica_urls=replica_urls
+        urls,
+        clients,
+        durable=True,
+        retention_hours=retention_hours,
+        key_days=key_days,
+        replica_urls=replica_urls,
     )
     relay.start()
     try:

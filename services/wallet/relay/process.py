@@ -14,7 +14,7 @@ from wallet.relay.purge import Purge
 from wallet.relay.replica import Replica
 from wallet.relay.sinks import Sink
 from wallet.relay.tail import Tail
-from wallet.store import partitions
+from wallet.store import partitions, retention
 
 UPKEEP_PERIOD_S = 86_400
 UPKEEP_RETRY_S = 600
@@ -32,17 +32,20 @@ class Relay:
         *,
         durable: bool,
         retention_hours: int,
+        key_days: int,
         replica_urls: Sequence[str] = (),
     ) -> None:
         """Name shards, in the order of their numbers, sinks and replicas; nothing is opened yet.
 
-        ``retention_hours``: how long a record stays at least, as in ``Purge``.
+        ``retention_hours``: how long a record stays at least, as in ``Purge``; ``key_days``: how
+        long an idempotency key does.
         """
         self._urls = urls
         self._sinks = sinks
         self._durable = durable
         self._retention_hours = retention_hours
         self._replica_urls = replica_urls
+        self._key_days = key_days
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -53,7 +56,7 @@ class Relay:
             tail = Tail(self._outbox(url, shard), [lag.behind for lag in lags])
             tails.append(tail)
             self._spawn(tail.run(), f"tail {shard}")
-            self._spawn(_upkeep(url, shard), f"upkeep {shard}")
+            self._spawn(_upkeep(url, shard, self._key_days), f"upkeep {shard}")
             purge = Purge(self._outbox(url, shard), self._sinks, self._retention_hours)
             self._spawn(purge.run(), f"purge {shard}")
             for sink, lag in zip(self._sinks, lags, strict=True):
@@ -85,8 +88,9 @@ async def run_relay(
     durable: bool,
     retention_hours: int,
     replica_urls: Sequence[str],
+    key_days: int,
 ) -> None:
-    """Relay until SIGTERM or SIGINT; ``durable`` as for ``Outbox``, the hours as for ``Purge``."""
+    """Relay until SIGTERM or SIGINT; ``durable`` as for ``Outbox``, the others as for ``Relay``."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -96,6 +100,7 @@ async def run_relay(
         sinks,
         durable=durable,
         retention_hours=retention_hours,
+        key_days=key_days,
         replica_urls=replica_urls,
     )
     relay.start()
@@ -106,13 +111,14 @@ async def run_relay(
     log.info("stopped")
 
 
-async def _upkeep(url: str, shard: int) -> None:
-    """Make partitions ahead, once a day."""
+async def _upkeep(url: str, shard: int, key_days: int) -> None:
+    """Make partitions ahead and drop those of old keys, once a day."""
     while True:
         pause = UPKEEP_RETRY_S
         try:
             partitions.check(await partitions.extend(url), shard)
+            await retention.shed(url, key_days)
             pause = UPKEEP_PERIOD_S
         except Exception:  # tried again soon, and reported until it works
-            log.exception("partitions were not extended", shard=shard)
+            log.exception("partitions were not looked after", shard=shard)
         await asyncio.sleep(pause)

@@ -8,9 +8,11 @@ writer of the table waits behind it.
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
 
 import asyncmy
 import structlog
@@ -32,8 +34,14 @@ RETRY_PAUSE_S = 0.5
 
 _DUPLICATE_PARTITION = 1517
 _RANGE_NOT_INCREASING = 1493
-_RETRIED = frozenset({LOCK_WAIT_TIMEOUT, _DUPLICATE_PARTITION, _RANGE_NOT_INCREASING})
-"""A busy table, or another process that made the same partition first: look again."""
+_NO_SUCH_PARTITION = 1507
+_RETRIED = frozenset(
+    {LOCK_WAIT_TIMEOUT, _DUPLICATE_PARTITION, _RANGE_NOT_INCREASING, _NO_SUCH_PARTITION}
+)
+"""A busy table, or another process that made or dropped the same partition first: look again."""
+
+EMPTY = "p0"
+"""The partition that each table began with: it ends before everything, and holds nothing."""
 
 _WEEK = timedelta(days=7)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -44,6 +52,7 @@ _NAMES = """SELECT partition_name FROM information_schema.partitions
 log = structlog.get_logger()
 
 Bounds = Callable[[datetime], Iterable[datetime]]
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +73,35 @@ async def extend(url: str) -> timedelta:
     connection = await open_session(url, autocommit=True, durable=False)
     try:
         await run_packet(connection, f"SET SESSION lock_wait_timeout={ALTER_LOCK_WAIT_S}")
-        return min([await _extend_table(connection, table) for table in _TABLES])
+        return min([await patiently(partial(_alter, connection, table)) for table in _TABLES])
     finally:
         connection.close()
 
 
 async def ends(connection: asyncmy.Connection) -> dict[str, datetime]:
     """Return until when each table that is cut has partitions, by its name."""
-    found: dict[str, datetime] = {}
-    for table in _TABLES:
-        (names,) = await run_packet(connection, _NAMES.format(table=table.name))
-        found[table.name] = max(map(_bound_of, [name for (name,) in names]))
-    return found
+    return {
+        table.name: max((await bounds_of(connection, table.name)).values()) for table in _TABLES
+    }
+
+
+async def bounds_of(connection: asyncmy.Connection, table: str) -> dict[str, datetime]:
+    """Return the bound of each partition of a table, by its name."""
+    (rows,) = await run_packet(connection, _NAMES.format(table=table))
+    return {name: _bound_of(name) for (name,) in rows}
+
+
+async def patiently(alter: Callable[[], Awaitable[_Result]]) -> _Result:
+    """Change a table's partitions; again where it is busy, or another process was first."""
+    for attempt in range(1, ALTER_TRIES + 1):
+        try:
+            async with asyncio.timeout(ALTER_TIMEOUT_S):
+                return await alter()
+        except MySQLError as error:
+            if error_number(error) not in _RETRIED or attempt == ALTER_TRIES:
+                raise
+        await asyncio.sleep(RETRY_PAUSE_S * random.uniform(1, 2))  # noqa: S311  # jitter
+    raise AssertionError
 
 
 def check(left: timedelta, shard: int) -> None:
@@ -116,24 +142,11 @@ _TABLES = (
 )
 
 
-async def _extend_table(connection: asyncmy.Connection, table: _Table) -> timedelta:
-    for attempt in range(1, ALTER_TRIES + 1):
-        try:
-            async with asyncio.timeout(ALTER_TIMEOUT_S):
-                return await _alter(connection, table)
-        except MySQLError as error:
-            if error_number(error) not in _RETRIED or attempt == ALTER_TRIES:
-                raise
-        await asyncio.sleep(RETRY_PAUSE_S * random.uniform(1, 2))  # noqa: S311  # jitter
-    raise AssertionError
-
-
 async def _alter(connection: asyncmy.Connection, table: _Table) -> timedelta:
     """Add all missing partitions of a table in one ALTER."""
-    found = f"SELECT UTC_TIMESTAMP(6); {_NAMES.format(table=table.name)}"
-    ((moment,),), names = await run_packet(connection, found)
+    ((moment,),) = (await run_packet(connection, "SELECT UTC_TIMESTAMP(6)"))[0]
     now = clock.to_datetime(clock.to_us(moment))
-    last = max(map(_bound_of, [name for (name,) in names]))
+    last = max((await bounds_of(connection, table.name)).values())
     missing = [bound for bound in table.bounds(now) if bound > last]
     if missing:
         parts = ",".join(
@@ -146,5 +159,5 @@ async def _alter(connection: asyncmy.Connection, table: _Table) -> timedelta:
 
 
 def _bound_of(name: str) -> datetime:
-    """Return the bound that a partition's name tells; ``p0`` ends before everything."""
-    return _EPOCH if name == "p0" else datetime.strptime(name, _NAME).replace(tzinfo=UTC)
+    """Return the bound that a partition's name tells."""
+    return _EPOCH if name == EMPTY else datetime.strptime(name, _NAME).replace(tzinfo=UTC)

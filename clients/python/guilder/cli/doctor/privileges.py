@@ -11,8 +11,8 @@ from guilder.cli.doctor.finding import Finding, fail, ok, warn
 
 _READ_WRITE = ("SELECT", "INSERT", "UPDATE", "DELETE")
 NEEDED = {
-    # The relay and the ledger make partitions ahead.
-    "wallet": (*_READ_WRITE, "ALTER"),
+    # Both make partitions ahead, and the relay drops those of old keys.
+    "wallet": (*_READ_WRITE, "ALTER", "DROP"),
     "ledger": (*_READ_WRITE, "ALTER"),
     "notify": _READ_WRITE,
     "edge": _READ_WRITE,
