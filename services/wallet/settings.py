@@ -9,7 +9,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
@@ -29,6 +35,8 @@ from walletkit.settings import (
 PREFIX = "WALLET_"
 MAX_SHARDS = 1_024
 MAX_REPLICAS = 64
+DAYS_BEYOND_KEYS = 21
+"""Transactions outlive the keys that are answered from them: keys go by the week."""
 
 _SHARD = re.compile(r"WALLET_SHARD_(0|[1-9][0-9]{0,3})_URL")
 
@@ -78,8 +86,22 @@ class Settings(AuthSettings, TelemetrySettings):
     key_days: int = Field(default=7, ge=7, le=3_650)
     """How long an idempotency key and its outcome are kept at least (relay): they are dropped by
     the week, so up to a week longer. After it the same key is a new request."""
+    transaction_days: int = Field(default=0, ge=0, le=36_500)
+    """How long a transaction is kept on its shard at least (relay), by the month; 0: for good.
+    After it GetTransaction and ReverseTransaction don't find it; the ledger has it for good. At
+    least 21 days more than WALLET_KEY_DAYS."""
     allow_weak_durability: bool = False
     """Serve shards that may lose what they acknowledged."""
+
+    @field_validator("transaction_days")
+    @classmethod
+    def _check_transactions(cls, days: int, info: ValidationInfo) -> int:
+        least = info.data.get("key_days", 0) + DAYS_BEYOND_KEYS
+        if days and days < least:
+            raise ValueError(
+                f"must be 0, or at least {least}: KEY_DAYS and {DAYS_BEYOND_KEYS} more"
+            )
+        return days
 
     @classmethod
     def settings_customise_sources(

@@ -13,6 +13,7 @@ from wallet.engine.router import Router
 from wallet.relay import sinks
 from wallet.relay.process import run_relay
 from wallet.relay.sinks import CHANNEL_OPTIONS
+from wallet.relay.upkeep import Retention
 from wallet.settings import Settings
 from wallet.store.shard import Shard
 from walletkit.rpc.server import serve as serve_rpc
@@ -61,7 +62,8 @@ async def relay(settings: Settings) -> None:
             sinks.notify(open_channel(settings.notify_address, settings, CHANNEL_OPTIONS)),
         ),
         durable=not settings.allow_weak_durability,
-        retention_hours=settings.outbox_retention_hours,
+        kept=Retention(
+            settings.outbox_retention_hours, settings.key_days, settings.transaction_days
+        ),
         replica_urls=settings.replica_urls,
-        key_days=settings.key_days,
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from tests.wallet.ingest_sink import IngestSink
 from tests.wallet.shard_sql import query
 from wallet.relay.process import Relay
+from wallet.relay.upkeep import Retention
 
 SOON_S = 10
 KEEPS_ALL_HOURS = 876_000
@@ -28,14 +29,8 @@ async def relaying(
         replace(sink.client(), name=f"sink-{n}", may_fence=may_fence)
         for n, sink in enumerate(sinks)
     ]
-    relay = Relay(
-        urls,
-        clients,
-        durable=True,
-        retention_hours=retention_hours,
-        key_days=key_days,
-        replica_urls=replica_urls,
-    )
+    kept = Retention(retention_hours, key_days)
+    relay = Relay(urls, clients, durable=True, kept=kept, replica_urls=replica_urls)
     relay.start()
     try:
         yield relay

@@ -230,7 +230,7 @@ async def test_writers_get_in_between(urls: tuple[str, ...]) -> None:
 async def test_the_relay_sees_to_it(
     urls: tuple[str, ...], sinks: tuple[IngestSink, IngestSink]
 ) -> None:
-    """At its start, and then daily."""
+    """At its start, and then hourly."""
     url = urls[0]
     await recut(url, 20, 10)
     await keep(url, b"over", midnight(11), midnight(11))

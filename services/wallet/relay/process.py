@@ -14,10 +14,7 @@ from wallet.relay.purge import Purge
 from wallet.relay.replica import Replica
 from wallet.relay.sinks import Sink
 from wallet.relay.tail import Tail
-from wallet.store import partitions, retention
-
-UPKEEP_PERIOD_S = 86_400
-UPKEEP_RETRY_S = 600
+from wallet.relay.upkeep import Retention, Upkeep
 
 log = structlog.get_logger()
 
@@ -31,21 +28,18 @@ class Relay:
         sinks: Sequence[Sink],
         *,
         durable: bool,
-        retention_hours: int,
-        key_days: int,
+        kept: Retention,
         replica_urls: Sequence[str] = (),
     ) -> None:
         """Name shards, in the order of their numbers, sinks and replicas; nothing is opened yet.
 
-        ``retention_hours``: how long a record stays at least, as in ``Purge``; ``key_days``: how
-        long an idempotency key does.
+        ``kept``: how long what grows stays at least.
         """
         self._urls = urls
         self._sinks = sinks
         self._durable = durable
-        self._retention_hours = retention_hours
+        self._kept = kept
         self._replica_urls = replica_urls
-        self._key_days = key_days
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -56,8 +50,8 @@ class Relay:
             tail = Tail(self._outbox(url, shard), [lag.behind for lag in lags])
             tails.append(tail)
             self._spawn(tail.run(), f"tail {shard}")
-            self._spawn(_upkeep(url, shard, self._key_days), f"upkeep {shard}")
-            purge = Purge(self._outbox(url, shard), self._sinks, self._retention_hours)
+            self._spawn(Upkeep(self._urls, shard, self._kept).run(), f"upkeep {shard}")
+            purge = Purge(self._outbox(url, shard), self._sinks, self._kept.outbox_hours)
             self._spawn(purge.run(), f"purge {shard}")
             for sink, lag in zip(self._sinks, lags, strict=True):
                 feed = Feed(sink, tail, self._outbox(url, shard), lag)
@@ -86,39 +80,18 @@ async def run_relay(
     sinks: Sequence[Sink],
     *,
     durable: bool,
-    retention_hours: int,
+    kept: Retention,
     replica_urls: Sequence[str],
-    key_days: int,
 ) -> None:
-    """Relay until SIGTERM or SIGINT; ``durable`` as for ``Outbox``, the others as for ``Relay``."""
+    """Relay until SIGTERM or SIGINT; ``durable`` as for ``Outbox``, ``kept`` as for ``Relay``."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(signal_number, stop.set)
-    relay = Relay(
-        urls,
-        sinks,
-        durable=durable,
-        retention_hours=retention_hours,
-        key_days=key_days,
-        replica_urls=replica_urls,
-    )
+    relay = Relay(urls, sinks, durable=durable, kept=kept, replica_urls=replica_urls)
     relay.start()
     log.info("relaying", shards=len(urls), sinks=[sink.name for sink in sinks])
     await stop.wait()
     log.info("stopping")
     await relay.stop()
     log.info("stopped")
-
-
-async def _upkeep(url: str, shard: int, key_days: int) -> None:
-    """Make partitions ahead and drop those of old keys, once a day."""
-    while True:
-        pause = UPKEEP_RETRY_S
-        try:
-            partitions.check(await partitions.extend(url), shard)
-            await retention.shed(url, key_days)
-            pause = UPKEEP_PERIOD_S
-        except Exception:  # tried again soon, and reported until it works
-            log.exception("partitions were not looked after", shard=shard)
-        await asyncio.sleep(pause)

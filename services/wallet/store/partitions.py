@@ -125,10 +125,14 @@ def _months(now: datetime) -> list[datetime]:
     ]
 
 
+def first_id(moment: datetime) -> bytes:
+    """Return the lowest id of a moment's millisecond."""
+    milliseconds = clock.to_us(moment) // 1_000
+    return milliseconds.to_bytes(6, "big") + bytes(10)
+
+
 def _as_id(bound: datetime) -> str:
-    """Write a bound as the lowest id of that millisecond."""
-    milliseconds = clock.to_us(bound) // 1_000
-    return literal(milliseconds.to_bytes(6, "big") + bytes(10))
+    return literal(first_id(bound))
 
 
 def _as_day(bound: datetime) -> str:

@@ -1,6 +1,6 @@
 """Drop what a shard keeps of old keys: whole partitions, whose last row's time is over. SQL only.
 
-The relay process runs it daily, after it has made partitions ahead. A key is answered from two
+The relay process runs it hourly, after it has made partitions ahead. A key is answered from two
 rows: `idem`, by the day on which it was decided, names the row of `outcomes`, which lies by the id
 that the command got when it came in. So `outcomes` goes a week later than `idem`: a command is
 decided long before that, and no row that is left of `idem` ever names one that is gone.
@@ -67,10 +67,15 @@ def over(bounds: Mapping[str, datetime], now: datetime, kept: timedelta) -> list
     ]
 
 
+async def earlier_clock(connection: asyncmy.Connection) -> datetime:
+    """Return the shard's time or ours, whichever is earlier."""
+    ((moment,),) = (await run_packet(connection, "SELECT UTC_TIMESTAMP(6)"))[0]
+    return min(clock.to_datetime(clock.to_us(moment)), datetime.now(UTC))
+
+
 async def _drop_oldest(connection: asyncmy.Connection, table: str, kept: timedelta) -> bool:
     """Drop one partition, so that writers get in between; tell whether there was one."""
-    ((moment,),) = (await run_packet(connection, "SELECT UTC_TIMESTAMP(6)"))[0]
-    now = min(clock.to_datetime(clock.to_us(moment)), datetime.now(UTC))
+    now = await earlier_clock(connection)
     old = over(await partitions.bounds_of(connection, table), now, kept)
     if not old:
         return False

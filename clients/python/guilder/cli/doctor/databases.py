@@ -32,7 +32,7 @@ from walletkit.sql.session import Rows, error_number, open_session, parse_url, r
 LEAST_MARIADB = (10, 6)
 LEAST_MYSQL = (8, 0)
 AHEAD_WARN = timedelta(days=7)
-"""Partitions are made daily, for two weeks and more: so little is left when nobody makes them."""
+"""They are made for two weeks and more: so little is left when nobody makes them."""
 AHEAD_FAIL = timedelta(days=1)
 
 _NO_TABLE = 1146
@@ -180,9 +180,9 @@ async def _partitions(database: Database, session: asyncmy.Connection) -> list[F
         means = "what has no partition can't be written: commits fail from then on"
         return [fail(database.part, "partitions", found, means, mend)]
     if left < AHEAD_WARN:
-        means = f"{maker} makes them daily, two weeks ahead and more: it has not lately"
+        means = f"{maker} makes them, two weeks ahead and more: it has not lately"
         return [warn(database.part, "partitions", found, means, mend)]
-    return [ok(database.part, "partitions", found, f"made ahead, daily, by {maker}")]
+    return [ok(database.part, "partitions", found, f"made ahead by {maker}")]
 
 
 async def _shard(database: Database, session: asyncmy.Connection) -> list[Finding]:
