@@ -22,8 +22,9 @@ def doctor(
         typer.Option(
             envvar="GUILDER_REPLICA_URLS",
             metavar="URL",
-            help="mysql://user:password@host:port/database of a replica; may be repeated. The"
-            " variable holds several with spaces between them, and no list of processes shows it.",
+            help="mysql://user:password@host:port/database of a replica, beside those of"
+            " WALLET_REPLICA_URLS; may be repeated. The variable holds several with spaces between"
+            " them, and no list of processes shows it.",
         ),
     ] = None,
     run_dir: Annotated[
@@ -80,7 +81,7 @@ async def examine(session: Session, run_dir: Path, replicas: list[str]) -> list[
     found = configuration.read(run_dir)
     looked = await asyncio.gather(
         databases.look_at_all(found),
-        replicas_.look_at_all(replicas),
+        replicas_.look_at_all(found, replicas),
         redis_server.look_at_all(found),
         services.look_at_all(session),
     )
