@@ -17,6 +17,8 @@ from walletkit.stack.settings import LOOPBACK, free_ports
 
 READY_S = 30.0
 STOP_S = 10.0
+DRAIN_S = 3
+"""How long connections are asked to leave for."""
 ENVOY = str(Path(sys.executable).parent / "envoy")
 
 
@@ -47,7 +49,7 @@ async def running(made: dict[str, Any], folder: Path, url: str) -> AsyncIterator
     with (folder / "envoy.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
             *(ENVOY, "-c", "envoy.json", "--concurrency", "1", "--disable-hot-restart"),
-            *("--file-flush-interval-msec", "100"),
+            *("--file-flush-interval-msec", "100", "--drain-time-s", str(DRAIN_S)),
             cwd=folder,
             stdout=log,
             stderr=log,

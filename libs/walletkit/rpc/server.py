@@ -22,12 +22,13 @@ from walletkit.rpc.interceptor import StatusInterceptor
 from walletkit.rpc.symbols import MethodPool
 from walletkit.rpc.tls import listen_on
 
-LINGER_S = 0.4
-"""How long calls are still taken in after a stop: a server that stops cancels what the transport
-holds already and no handler has seen yet."""
+LINGER_S = 1.2
+"""How long calls are still taken in after a stop. Envoy asks for health once a second and sends
+nothing more to who is NOT_SERVING; and a server that stops cancels what the transport holds already
+and no handler has seen yet."""
 REFUSE_S = 0.1
 """How long new calls are then refused, so that next to none is in that state when it stops."""
-GRACE_S = 3.0
+GRACE_S = 2.3
 DRAIN_S = 1.4
 READY_POLL_S = 0.2
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
