@@ -60,6 +60,9 @@ class AuthSettings(BaseSettings):
     """Names (DNS or URI) in callers' certificates that are the suite's own services."""
     tls_ca: Path | None = None
     """Call the others by TLS; their certificates are of this authority."""
+    health_address: str | None = Field(default=None, pattern=r"^[^\s]+:[0-9]{1,5}$")
+    """Where health alone is answered besides, in the clear, for probes that have no certificate
+    (not the relay)."""
 
     @field_validator("auth_jwks")
     @classmethod

@@ -31,6 +31,8 @@ REFUSE_S = 0.1
 GRACE_S = 2.3
 DRAIN_S = 1.4
 READY_POLL_S = 0.2
+LIVE = "live"
+"""Health under this name is SERVING until the stop, whether the service is ready or not."""
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 KEEPALIVE_MS = 65_000
 MAX_PENDING_CALLS = 20_000
@@ -82,6 +84,8 @@ async def serve(
     stop = _stop_event()
     _calm_collector()
     await _set_health(health_servicer, service_names, serving=False)
+    await health_servicer.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
+    probes = await _answer_probes(auth.health_address, health_servicer)
     await server.start()
     log.info("listening", address=listen, port=port, auth=auth.auth_mode)
     if on_listening is not None:
@@ -101,7 +105,20 @@ async def serve(
             await drain()
     except TimeoutError:
         log.warning("queues did not drain in time", limit_s=DRAIN_S)
+    await probes.stop(None)
     log.info("stopped")
+
+
+async def _answer_probes(
+    address: str | None, servicer: health.aio.HealthServicer
+) -> grpc.aio.Server:
+    """Answer health alone, in the clear: the probe of an orchestrator has no certificate."""
+    server = grpc.aio.server(options=OPTIONS)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    if address is not None:
+        server.add_insecure_port(address)
+    await server.start()
+    return server
 
 
 def _calm_collector() -> None:
