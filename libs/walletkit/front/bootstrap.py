@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from walletkit.front import names, rpcs
+from walletkit.front import metrics, names, rpcs
 from walletkit.front.clusters import addresses, clusters, socket_address
 from walletkit.front.listener import listener
 from walletkit.front.settings import Document, FrontSettings, documents_of
@@ -21,14 +21,19 @@ def bootstrap(settings: FrontSettings, documents: Sequence[Document] = ()) -> Js
     """
     public = rpcs.read(settings.descriptors, addresses(settings))
     served = [*documents_of(settings.documents_dir), *documents]
+    listeners, found = [listener(settings, public, served)], clusters(settings)
+    admin = _admin(settings.admin)
+    if settings.metrics_address is not None:
+        listeners.append(metrics.listener(socket_address(settings.metrics_address)))
+        found.append(metrics.cluster(admin["address"]))
     return {
         "node": {"id": "front", "cluster": "guilder"},
-        "admin": _admin(settings.admin),
+        "admin": admin,
         "application_log_config": {"log_format": {"json_format": LOG_FORMAT}},
         "overload_manager": _overload(settings.max_connections),
         "static_resources": {
-            "listeners": [listener(settings, public, served)],
-            "clusters": clusters(settings),
+            "listeners": listeners,
+            "clusters": found,
         },
     }
 

@@ -78,6 +78,8 @@ class FrontSettings(BaseSettings):
     """Where clients come."""
     admin: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1:9901"
     """The admin interface: a loopback address, or `unix:<path>` (mode 600)."""
+    metrics_address: Address | None = None
+    """Where Prometheus asks, `GET /metrics`; nowhere unless it is set."""
     descriptors: Path
     """The descriptor set of the contracts: `gen/guilder.binpb`."""
     wallet_address: Address

@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from guilder.wallet.v1 import wallet_service_pb2
-from walletkit import documents
-from walletkit.front import Document, FrontSettings, bootstrap
+from walletkit.front import Document, FrontSettings, bootstrap, folder
 from walletkit.front.names import HEALTH
 from walletkit.stack import edge, issuer
 from walletkit.stack.errors import StackError
@@ -111,8 +110,7 @@ def _configure(settings: StackSettings) -> None:
 
 def _documents(settings: StackSettings) -> list[Document]:
     """Return what everybody may read: the contract, and the page that shows it."""
-    openapi = front_settings(settings).descriptors.with_name("openapi.json")
-    return [Document(path, file) for path, file in documents.files(openapi).items()]
+    return folder.contract(front_settings(settings).descriptors)
 
 
 def _options(settings: StackSettings) -> tuple[str, ...]:
