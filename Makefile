@@ -59,7 +59,7 @@ verify: ## Check every invariant over shards, ledger and chain
 	@$(VENV)/guilder verify
 
 .PHONY: test
-test: setup valgrind prometheus lint ## Lint, then run all tests, on two cores in random order
+test: setup valgrind prometheus chart-tools lint ## Lint, then run all tests, on two cores in random order
 	@$(PYTHON) -m pytest --numprocesses 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: walk
@@ -120,6 +120,10 @@ audit: setup ## Look up the advisories on each package of the lock (asks pypi.or
 .PHONY: tools
 tools: setup ## Install ghz and grpcurl into .tools/bin
 	@tools/go_tools.sh
+
+.PHONY: chart-tools
+chart-tools: setup ## Install what checks the chart into .tools: helm, kubeconform, kube-score, checkov
+	@tools/chart_tools.sh
 
 .PHONY: bench
 bench: up tools ## Measure every scenario against the running suite, and prove the books
