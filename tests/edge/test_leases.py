@@ -100,6 +100,32 @@ async def test_who_calls_often_asks_rarely(edge: Edge, tmp_path: Path) -> None:
         assert asked(edge) - before <= 50
 
 
+async def test_no_crowd_asks_for_the_next_lease(
+    migrated: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One call does, before this one is used up; the others go on meanwhile."""
+    own = '\n[clients."key:keen"]\nread = { per_second = 10000, burst = 20000 }\n'
+    migrated.limits_file.write_text(migrated.limits_file.read_text() + own)
+    take = Buckets.take
+
+    async def slowly(buckets: Buckets, bucket: Bucket, tokens: int) -> Taken:
+        await asyncio.sleep(0.02)
+        return await take(buckets, bucket, tokens)
+
+    monkeypatch.setattr(Buckets, "take", slowly)
+    async with running(migrated) as edge, fronted(tmp_path, edge) as front:
+        call = await bearing(edge, "keen", READ)
+
+        async def calls(times: int) -> None:
+            found = await asyncio.gather(*(statuses(front, call, times) for _ in range(20)))
+            assert {status for one in found for status in one} == {200}
+
+        await calls(50)
+        before = asked(edge)
+        await calls(150)
+        assert asked(edge) - before <= 30
+
+
 async def test_a_caller_who_goes_away_while_edge_is_asked(
     edge: Edge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,7 +151,7 @@ async def test_tokens_of_a_lease_end(edge: Edge, tmp_path: Path) -> None:
     """After two seconds they are no longer good: the next call is charged anew."""
     call = await bearing(edge, "busy", READ)
     async with fronted(tmp_path, edge) as front:
-        assert set(await statuses(front, call, 12)) == {200}
+        assert set(await statuses(front, call, 9)) == {200}
         before = asked(edge)
         assert await statuses(front, call, 1) == [200]
         assert asked(edge) == before
@@ -185,7 +211,7 @@ async def test_leases_are_kept_in_a_bounded_number(edge: Edge, tmp_path: Path) -
         await bearing(edge, name, Request()) for name in ("busy", "slow", "a", "b", "c")
     ]
     async with fronted(tmp_path, edge, keeping=2) as front:
-        await statuses(front, busy, 12)
+        await statuses(front, busy, 9)
         before = asked(edge)
         await statuses(front, busy, 1)
         assert asked(edge) == before

@@ -33,6 +33,9 @@ local function fresh()
     tokens = 0, -- left
     given_at = 0, -- when the lease was asked for
     ends_at = 0, -- when its tokens are no longer good
+    low = 0, -- so few left: one call asks for the next lease, while others use them up
+    next_tokens = 0, -- of the next lease, begun when these are used up or have ended
+    next_ends_at = 0,
     passed = 0, -- calls since then
     refused = 0, -- calls that edge was not told of
     asking_until = 0, -- another call asks for a lease until then, or has gone away meanwhile
@@ -113,13 +116,32 @@ local function reply_of(body)
   return fields
 end
 
-local function note(lease, reply, asked_at, now)
-  local tokens = reply[1] or 0
-  if lease.tokens < 1 then
-    -- Otherwise others have asked, too: what they were given first ends first, and ends the rest.
-    lease.ends_at = asked_at + LEASE_MS
+-- End what has ended, and begin the next lease where nothing is left.
+local function settle(lease, now)
+  if now >= lease.ends_at then
+    lease.tokens = 0
   end
-  lease.tokens = lease.tokens + tokens
+  if lease.tokens < 1 and lease.next_tokens > 0 then
+    if now < lease.next_ends_at then
+      lease.tokens, lease.ends_at = lease.next_tokens, lease.next_ends_at
+    end
+    lease.next_tokens = 0
+  end
+end
+
+-- What one of a crowd is given beside a lease ends with that lease.
+local function note(lease, reply, asked_at, now, first)
+  local tokens = reply[1] or 0
+  settle(lease, now)
+  if lease.tokens < 1 then
+    lease.tokens, lease.ends_at = tokens, asked_at + LEASE_MS
+    lease.low = math.floor(tokens / 4)
+  elseif not first then
+    lease.tokens = lease.tokens + tokens
+  else
+    lease.next_tokens, lease.next_ends_at = tokens, asked_at + LEASE_MS
+    lease.low = math.floor(tokens / 4)
+  end
   lease.limit, lease.remaining = reply[3] or 0, reply[4] or 0
   lease.full_at = now + (reply[5] or 0)
   lease.wait_until = now + (reply[2] or 0)
@@ -129,11 +151,11 @@ local function note(lease, reply, asked_at, now)
   end
 end
 
--- Ask edge for tokens, and return when it answered; nil when it does not. Others run meanwhile, and this call
--- may never go on: its caller has gone away.
+-- Ask edge for tokens, and tell whether it answered. Others run meanwhile, and this call may never go on: its
+-- caller has gone away.
 local function ask(handle, lease, client, route, now)
   if now < down_until then
-    return nil
+    return false
   end
   local tokens, passed, refused = 1, lease.passed, lease.refused
   local first = now >= lease.asking_until
@@ -160,14 +182,14 @@ local function ask(handle, lease, client, route, now)
   if body == nil or #body < 5 then
     lease.refused = lease.refused + refused
     down_until = answered_at + DOWN_MS
-    return nil
+    return false
   end
   if first then
     lease.passed, lease.given_at = lease.passed - passed, now
   end
   down_until = 0
-  note(lease, reply_of(body), now, answered_at)
-  return answered_at
+  note(lease, reply_of(body), now, answered_at, first)
+  return true
 end
 
 local function seconds(from, to)
@@ -190,7 +212,7 @@ local function tell(handle, lease, now)
   if lease.limit > 0 then
     handle:streamInfo():dynamicMetadata():set("guilder.limit", "told", {
       limit = tostring(lease.limit),
-      remaining = tostring(lease.remaining + lease.tokens),
+      remaining = tostring(lease.remaining + lease.tokens + lease.next_tokens),
       reset = tostring(seconds(now, lease.full_at)),
     })
   end
@@ -204,16 +226,18 @@ function envoy_on_request(handle)
   end
   local now = handle:timestamp(EnvoyTimestampResolution.MILLISECOND)
   local lease = #client <= MAX_CLIENT and lease_of(route .. " " .. client, now) or fresh()
-  if now >= lease.ends_at then
-    lease.tokens = 0
-  end
-  if lease.tokens < 1 then
-    if now < lease.held_until then
+  settle(lease, now)
+  local soon = lease.tokens <= lease.low and lease.next_tokens < 1 and now >= lease.asking_until
+  if lease.tokens < 1 or soon then
+    local held = now < lease.held_until
+    if held and lease.tokens < 1 then
       lease.refused = lease.refused + 1
       return refuse(handle, lease, now)
     end
-    now = ask(handle, lease, client, route, now)
-    if now == nil then
+    local answered = not held and ask(handle, lease, client, route, now)
+    now = handle:timestamp(EnvoyTimestampResolution.MILLISECOND)
+    settle(lease, now)
+    if lease.tokens < 1 and not answered then
       if not UNCOUNTED_PASS then
         handle:respond({ [":status"] = "503" }, NOT_COUNTED)
       end
