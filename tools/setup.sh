@@ -5,8 +5,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-PACKAGES=(mariadb-server-core mariadb-client-core redis-tools)  # none of these starts a daemon
-PROGRAMS=(mariadbd mariadb-install-db mariadb redis-check-rdb redis-cli)
+# None of these starts a daemon. mariadb-client has mariadb-dump and mariadb-binlog.
+PACKAGES=(mariadb-server-core mariadb-client-core mariadb-client redis-tools)
+PROGRAMS=(mariadbd mariadb-install-db mariadb mariadb-dump mariadb-binlog redis-check-rdb redis-cli)
 PIP_TIMEOUT_SECONDS=120
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 export UV_PYTHON_DOWNLOADS=never DEBIAN_FRONTEND=noninteractive
