@@ -11,6 +11,8 @@ STACK := $(PYTHON) -m walletkit.stack
 CODE := services libs clients tests bench tools hatch_build.py
 # More arguments for pytest, such as `-k transfer` or `-p randomly -p "randomly_seed=1"`.
 PYTEST_ARGS ?=
+# More arguments for the drill, such as `--json` or `--seconds 30`.
+DRILL_ARGS ?=
 # More arguments for a benchmark, such as `--scenarios within,hot --rounds 1`; bench/README.md.
 BENCH_ARGS ?=
 # QUICK=1: a short look, under five minutes.
@@ -65,6 +67,10 @@ test: setup valgrind prometheus chart-tools lint ## Lint, then run all tests, on
 .PHONY: walk
 walk: setup ## Walk ten seeds of 10,000 random steps on a suite whose processes are killed (long)
 	@GUILDER_LONG=1 $(PYTHON) -m pytest tests/e2e/test_walk.py --numprocesses 2 -rP $(PYTEST_ARGS)
+
+.PHONY: restore-drill
+restore-drill: setup ## Lose a shard and the books under traffic, restore them, prove that nothing is lost
+	@$(PYTHON) -m tools.restore_drill $(DRILL_ARGS)
 
 .PHONY: lint
 lint: setup ## Check style, types, imports and protos
