@@ -293,7 +293,7 @@ def test_the_edge_is_switched_on_by_its_address(suite: Stack, tmp_path: Path) ->
     )
     assert valid(made, tmp_path) == ""
     names = [cluster["name"] for cluster in made["static_resources"]["clusters"]]
-    assert names == ["wallet", "ledger", "notify", "edge", "keys", "edge-keys"]
+    assert names == ["wallet", "ledger", "notify", "edge", "traces", "keys", "edge-keys"]
 
 
 @pytest.mark.parametrize(

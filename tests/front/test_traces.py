@@ -206,7 +206,8 @@ async def test_a_collector_that_is_away_holds_up_nothing(
         log = suite.settings.run_dir / "log" / "wallet.log"
         await asyncio.sleep(LOST_S)
         text = await asyncio.to_thread(log.read_text, "utf-8")
-    assert text.count("spans are lost") == 1
+    # Whoever collected before has gone away, too.
+    assert text.count("spans are lost") == text.count("takes spans again") + 1
 
 
 def test_envoy_takes_the_configuration(suite: Stack, tmp_path: Path) -> None:

@@ -69,23 +69,22 @@ def test_a_caller_decides_and_the_ratio_only_without_one() -> None:
 
 
 @pytest.fixture
-def logs() -> Iterator[None]:
-    """Log as services do, and as before afterwards."""
+def logged(capsys: pytest.CaptureFixture[str]) -> Iterator[pytest.CaptureFixture[str]]:
+    """Log as services do, to where it is caught, and as before afterwards."""
     before = structlog.get_config()
     log.setup("INFO", "here")
-    yield
+    yield capsys
     structlog.configure(**before)
     structlog.contextvars.clear_contextvars()
 
 
-@pytest.mark.usefixtures("logs")
-def test_a_line_says_in_which_trace_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_says_in_which_trace_it_is(logged: pytest.CaptureFixture[str]) -> None:
     """Below a span alone."""
     with below(FOLLOWED):
         structlog.get_logger().info("inside")
     assert current() is None
     structlog.get_logger().info("outside")
-    inside, outside = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    inside, outside = [json.loads(line) for line in logged.readouterr().out.splitlines()]
     assert (inside["trace_id"], inside["span_id"]) == (TRACE, SPAN)
     assert "trace_id" not in outside
 

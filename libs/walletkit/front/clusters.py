@@ -20,6 +20,9 @@ MAX_REQUESTS = 10_000
 """Calls under way to one service. Each service sheds at a bound of its own; this only guards us."""
 RETRY_PERCENT = 20
 """Of the calls under way, how many may be second tries: more would be a storm of our making."""
+MIN_RETRIES = 50
+"""So many may always be: a process that ends refuses all that come to it at that moment, and each
+of them has to find its way to another one."""
 EJECT_AFTER = 5
 EJECT_S = 5
 EJECT_PERCENT = 50
@@ -85,7 +88,7 @@ def _bounds() -> Json:
         "max_connections": MAX_CONNECTIONS,
         "max_pending_requests": MAX_REQUESTS,
         "max_requests": MAX_REQUESTS,
-        "retry_budget": {"budget_percent": {"value": RETRY_PERCENT}, "min_retry_concurrency": 3},
+        "retry_budget": {"budget_percent": {"value": RETRY_PERCENT}, "min_retry_concurrency": MIN_RETRIES},
     }
 
 
