@@ -88,7 +88,10 @@ def _bounds() -> Json:
         "max_connections": MAX_CONNECTIONS,
         "max_pending_requests": MAX_REQUESTS,
         "max_requests": MAX_REQUESTS,
-        "retry_budget": {"budget_percent": {"value": RETRY_PERCENT}, "min_retry_concurrency": MIN_RETRIES},
+        "retry_budget": {
+            "budget_percent": {"value": RETRY_PERCENT},
+            "min_retry_concurrency": MIN_RETRIES,
+        },
     }
 
 

@@ -18,7 +18,7 @@ def setup(level: str, service: str) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
-            _place,
+            place,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -33,7 +33,7 @@ def setup(level: str, service: str) -> None:
     logging.getLogger("asyncmy").setLevel(logging.ERROR)
 
 
-def _place(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+def place(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
     """Say on which call a line is, and in which trace."""
     if request_id := request.current_id():
         line.setdefault("request_id", request_id)
