@@ -14,6 +14,8 @@ import time
 from enum import IntEnum
 
 SLOTS = 4096
+SLOT_ACTIVE, SLOT_FENCED = 1, 2
+"""States of a slot: its shard writes to it, or nobody does until somebody has looked."""
 NIL = bytes(16)
 
 # It does not begin with a zero byte: system wallets do.

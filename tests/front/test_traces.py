@@ -190,6 +190,9 @@ async def test_a_refused_call_says_so(door: Door, suite: Stack, tmp_path: Path) 
         (call,) = calls()
     assert call.values["rpc.grpc.status_code"] == 9
     assert call.span.status.code == call.span.status.STATUS_CODE_ERROR
+    # No words of the refusal: they name the wallet and its balance.
+    assert call.span.status.message == "FAILED_PRECONDITION"
+    assert source not in str(call.span)
 
 
 async def test_a_collector_that_is_away_holds_up_nothing(

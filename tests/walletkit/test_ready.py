@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2
 
 from walletkit.auth.settings import AuthSettings
-from walletkit.rpc import ready, server
+from walletkit.rpc import health, ready, server
 from walletkit.stack.settings import free_ports
 
 Status = health_pb2.HealthCheckResponse
@@ -31,7 +31,7 @@ async def asked(address: str, name: str) -> str:
         check: grpc.aio.UnaryUnaryMultiCallable[
             health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
         ] = channel.unary_unary(
-            ready.CHECK,
+            health.CHECK,
             request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
             response_deserializer=health_pb2.HealthCheckResponse.FromString,
         )

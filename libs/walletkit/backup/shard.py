@@ -5,10 +5,9 @@ from walletkit.backup.errors import BackupError
 from walletkit.backup.manifest import Head
 from walletkit.backup.programs import Deadline
 from walletkit.chain import genesis_hash
+from walletkit.ids import SLOT_ACTIVE, SLOT_FENCED
 from walletkit.sql.literals import literal
 
-SLOT_ACTIVE = 1
-SLOT_FENCED = 2
 _HEAD = "SELECT shard,seq,hash FROM head WHERE id=1"
 
 

@@ -7,11 +7,11 @@ while. SOCKET is that of Envoy's admin interface. Exit 1 says that it did not an
 
 import http.client
 import signal
-import socket
 import sys
 import time
 
 from walletkit.command import USAGE_ERROR
+from walletkit.telemetry.unix_http import UnixConnection
 
 STEPS = ("/healthcheck/fail", "/drain_listeners?graceful")
 TIMEOUT_S = 2.0
@@ -20,24 +20,10 @@ PAUSE_S = 0.3
 STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
-class _Admin(http.client.HTTPConnection):
-    """A connection over a Unix socket."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__("envoy", timeout=TIMEOUT_S)
-        self._path = path
-
-    def connect(self) -> None:
-        """Open the socket."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
 def drain(path: str) -> None:
     """Tell the Envoy behind an admin socket to drain. Raise ``OSError`` when it doesn't answer."""
     for step in STEPS:
-        connection = _Admin(path)
+        connection = UnixConnection("envoy", path, TIMEOUT_S)
         try:
             connection.request("POST", step)
             status = connection.getresponse().status

@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from walletkit import documents
 from walletkit.front.bootstrap import bootstrap
@@ -26,7 +27,11 @@ def write(settings: FrontSettings, folder: Path) -> Path:
     served = documents_of(settings.documents_dir) or contract(settings.descriptors)
     descriptors = Path(shutil.copyfile(settings.descriptors, folder / settings.descriptors.name))
     own = settings.model_copy(update={"descriptors": descriptors, "documents_dir": None})
-    configuration = bootstrap(own, _copied(served, folder))
+    return save(bootstrap(own, _copied(served, folder)), folder)
+
+
+def save(configuration: dict[str, Any], folder: Path) -> Path:
+    """Write a configuration into a folder, and return its path. Raise ``OSError``."""
     path = folder / CONFIGURATION
     path.write_text(json.dumps(configuration, indent=1) + "\n", encoding="utf-8")
     return path

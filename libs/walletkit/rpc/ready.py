@@ -11,9 +11,8 @@ import urllib.error
 import urllib.request
 
 import grpc.aio
-from grpc_health.v1 import health_pb2
 
-CHECK = "/grpc.health.v1.Health/Check"
+from walletkit.rpc.health import SERVING, health_of
 
 TRIES = 30
 TRY_S = 3.0
@@ -35,19 +34,11 @@ async def wait_ready(target: str) -> str:
 
 async def _ask_health(target: str) -> str:
     async with grpc.aio.insecure_channel(target) as channel:
-        check: grpc.aio.UnaryUnaryMultiCallable[
-            health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
-        ] = channel.unary_unary(
-            CHECK,
-            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )
         try:
-            reply = await check(health_pb2.HealthCheckRequest(), timeout=TRY_S)
+            word = await health_of(channel, TRY_S)
         except grpc.aio.AioRpcError as error:
             return error.code().name
-    serving = reply.status == health_pb2.HealthCheckResponse.SERVING
-    return "" if serving else health_pb2.HealthCheckResponse.ServingStatus.Name(reply.status)
+    return "" if word == SERVING else word
 
 
 async def _ask_url(target: str) -> str:

@@ -10,8 +10,10 @@ import grpc.aio
 
 from walletkit.rpc.methods import Context, Handler, Method, rebuild
 from walletkit.telemetry.spans import Spans
-from walletkit.telemetry.tracing import ERROR
+from walletkit.telemetry.tracing import ERROR, Told
 from walletkit.trace import Span
+
+_STATUSES = {status.value[0]: status for status in grpc.StatusCode}
 
 
 def traced(handler: Method, method: str, spans: Spans, above: Span | None) -> Method:
@@ -27,8 +29,7 @@ def traced(handler: Method, method: str, spans: Spans, above: Span | None) -> Me
             try:
                 reply: object = await call(request, context)
             except BaseException:
-                told["rpc.grpc.status_code"] = _code(context)
-                told[ERROR] = str(context.details() or "")
+                told.update(_failure(context))
                 raise
             told["rpc.grpc.status_code"] = grpc.StatusCode.OK.value[0]
             return reply
@@ -36,9 +37,14 @@ def traced(handler: Method, method: str, spans: Spans, above: Span | None) -> Me
     return rebuild(handler, unary_unary=answer)
 
 
-def _code(context: Context) -> int:
-    """Return what the caller was told; a caller who has gone away was told nothing."""
+def _failure(context: Context) -> Told:
+    """Return what the caller was told, without its words: they name wallets and amounts.
+
+    A caller who has gone away was told nothing.
+    """
+    # None before a call is ended, a number or a status after it, whatever the stubs say.
     code: Any = context.code()
-    if not code:
-        return int(grpc.StatusCode.CANCELLED.value[0])
-    return int(code.value[0] if isinstance(code, grpc.StatusCode) else code)
+    status = code or grpc.StatusCode.CANCELLED
+    if isinstance(status, int):
+        status = _STATUSES[status]
+    return {"rpc.grpc.status_code": int(status.value[0]), ERROR: status.name}

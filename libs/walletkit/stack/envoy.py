@@ -1,7 +1,6 @@
 """Envoy before the services: its configuration, command line, and how to see that it answers."""
 
 import http.client
-import json
 import ssl
 import sys
 from functools import partial
@@ -17,7 +16,6 @@ from walletkit.stack.process import Spec, program
 from walletkit.stack.settings import LOOPBACK, StackSettings
 
 ENVOY = "envoy"
-CONFIGURATION = "envoy.json"
 # In the run folder, where Envoy works: an absolute path may exceed a socket's 107 characters.
 ADMIN_SOCKET = "envoy.sock"
 FLUSH_MS = 500
@@ -104,8 +102,7 @@ def _configure(settings: StackSettings) -> None:
         made = bootstrap(front_settings(settings), _documents(settings))
     except (OSError, ValueError) as error:
         raise StackError(f"{ENVOY} can't be configured: {error}") from error
-    path = settings.run_dir / CONFIGURATION
-    path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    folder.save(made, settings.run_dir)
 
 
 def _documents(settings: StackSettings) -> list[Document]:
@@ -115,7 +112,7 @@ def _documents(settings: StackSettings) -> list[Document]:
 
 def _options(settings: StackSettings) -> tuple[str, ...]:
     return (
-        *("--config-path", CONFIGURATION),
+        *("--config-path", folder.CONFIGURATION),
         *("--concurrency", str(settings.envoy_concurrency)),
         *("--file-flush-interval-msec", str(FLUSH_MS)),
         *("--drain-time-s", str(DRAIN_S), "--drain-strategy", "immediate"),

@@ -1,7 +1,6 @@
 """Gather the metrics of workers that share a port, so that one scrape of their parent sees all."""
 
 import http.client
-import socket
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,6 +12,7 @@ from prometheus_client.registry import Collector
 from walletkit.telemetry.exporter import PATH, socket_name
 from walletkit.telemetry.exposition import merged
 from walletkit.telemetry.metrics.process import WORKER_UP
+from walletkit.telemetry.unix_http import UnixConnection
 
 ASK_TIMEOUT_S = 3.0
 """A worker that does not answer within it is left out, and counted as down."""
@@ -47,7 +47,7 @@ class _Workers(Collector):
 
 
 def _ask(address: str) -> list[Metric] | None:
-    connection = _Connection(address)
+    connection = UnixConnection("worker", socket_name(address), ASK_TIMEOUT_S)
     try:
         connection.request("GET", PATH)
         text = connection.getresponse().read().decode()
@@ -56,17 +56,3 @@ def _ask(address: str) -> list[Metric] | None:
         return None
     finally:
         connection.close()
-
-
-class _Connection(http.client.HTTPConnection):
-    """HTTP over an abstract Unix socket."""
-
-    def __init__(self, address: str) -> None:
-        super().__init__("worker", timeout=ASK_TIMEOUT_S)
-        self._name = socket_name(address)
-
-    def connect(self) -> None:
-        """Connect to the worker."""
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._name)

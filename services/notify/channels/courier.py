@@ -184,8 +184,8 @@ class Courier:
             if reply.status is not None:
                 told["http.response.status_code"] = reply.status
             if reply.error:
-                # Not what the endpoint said: that may be anything.
-                told[tracing.ERROR] = "no success" if reply.status else shorten(reply.error)
+                # Neither what the endpoint said, which may be anything, nor where it is.
+                told[tracing.ERROR] = reply.error.partition(":")[0]
             return reply
 
     async def _give_up(

@@ -166,10 +166,8 @@ class Dispatch:
             content = body(event) if wanting else b""
             for item in wanting:
                 name = item.subscription_id.hex()
-                queued = Queued(name, kept.seq, event.event_id, content)
-                if event.follower is not None:
-                    queued = replace(queued, follower=event.follower, time_us=event.time_us)
-                yield queued
+                made = (event.event_id, content, event.follower, event.time_us)
+                yield Queued(name, kept.seq, *made)
 
     def _count(self, shard: int, chunk: list[Queued]) -> None:
         """Count deliveries that are queued now, and tell those who follow one."""

@@ -34,7 +34,7 @@ from wallet.domain.decide import decide
 from wallet.engine.counterparties import Counterparties
 from wallet.engine.meter import ShardMeter
 from wallet.engine.queue import Item
-from wallet.engine.traces import ShardTraces
+from wallet.engine.traces import ShardTraces, Steps
 from wallet.store.faults import Fault, classify, in_doubt
 from wallet.store.needs import ReadSet, read_set
 from wallet.store.probe import slot_lock
@@ -146,12 +146,8 @@ class BatchRun:
             saved = time.perf_counter()
             self._meter.commit.observe(saved - decided)
             if batch.traces:
-                steps = {
-                    "load": loaded - began,
-                    "decide": decided - loaded,
-                    "save": saved - decided,
-                }
-                self._traces.committed(batch, items, seq, steps)
+                steps = (loaded - began, decided - loaded, saved - decided)
+                self._tell_followers(batch, items, seq, Steps(*steps))
         else:
             await self._shard.rollback()
             seq = batch.seq
@@ -172,6 +168,13 @@ class BatchRun:
             self._on_commit(batch)
         except Exception:
             log.exception("legs were not sent", shard=self._shard.number)
+
+    def _tell_followers(self, batch: Batch, items: Sequence[Item], seq: int, steps: Steps) -> None:
+        try:
+            self._traces.committed(batch, items, seq, steps)
+        except Exception:
+            # What was committed stands, and is answered, whether or not anybody was told of it.
+            log.exception("batch was not traced", shard=self._shard.number)
 
     async def _recover(self, items: list[Item], fault: Fault, tries: Tries) -> list[Item]:
         """Return what is to be run again; the rest is answered or parked."""

@@ -1,6 +1,8 @@
 """Tell those who follow a command how long it waited, and of the batch that carried it out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
 
 from wallet.domain.batch import Batch, Traced
 from wallet.domain.commands import Atomic, CloseIntent, Command, ExpireHold, LandLeg
@@ -10,6 +12,14 @@ from walletkit.trace import Span
 
 MAX_FOLLOWED = 100
 """Commands of one batch whose followers its record names: it is kept for ever."""
+
+
+class Steps(NamedTuple):
+    """How long each step of a batch took, seconds."""
+
+    load: float
+    decide: float
+    save: float
 
 
 class ShardTraces:
@@ -25,21 +35,19 @@ class ShardTraces:
         if self._spans is None:
             return ()
         refs: dict[Span, list[bytes]] = {}
-        for item in [item for item in items if item.span is not None][:MAX_FOLLOWED]:
-            if item.span is not None:
-                refs.setdefault(item.span, []).extend(_refs(item.command))
+        followed = ((item.span, item.command) for item in items if item.span is not None)
+        for span, command in islice(followed, MAX_FOLLOWED):
+            refs.setdefault(span, []).extend(_refs(command))
         return tuple(Traced(span, tuple(named)) for span, named in refs.items())
 
-    def committed(
-        self, batch: Batch, items: Sequence[Item], seq: int, seconds: Mapping[str, float]
-    ) -> None:
-        """Tell of a batch after its commit: ``seconds`` are those of its steps, in their order."""
-        if self._spans is None or not batch.traces:
+    def committed(self, batch: Batch, items: Sequence[Item], seq: int, took_s: Steps) -> None:
+        """Tell of a batch right after its commit."""
+        if self._spans is None:
             return
-        began_ns = tracing.since_ns(sum(seconds.values()))
+        began_ns = tracing.since_ns(sum(took_s))
         told = {"guilder.shard": self._shard, "guilder.seq": seq}
         spans = [traced.span for traced in batch.traces]
-        steps = {f"guilder.{step}_us": int(took * 1e6) for step, took in seconds.items()}
+        steps = {f"guilder.{step}_us": int(took * 1e6) for step, took in took_s._asdict().items()}
         whole = self._spans.done(
             "batch", None, began_ns, {**told, "guilder.commands": len(items), **steps}, spans
         )

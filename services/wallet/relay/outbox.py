@@ -13,9 +13,9 @@ from typing import NamedTuple, TypeVar
 import asyncmy
 
 from guilder.events.v1.record_pb2 import Record, SequencedRecord
-from wallet.store.bootstrap import SLOT_FENCED
 from walletkit.chain import genesis_hash
 from walletkit.clock import to_us
+from walletkit.ids import SLOT_FENCED
 from walletkit.payload import unpack
 from walletkit.sql.literals import literal
 from walletkit.sql.session import Rows, open_session, run_packet

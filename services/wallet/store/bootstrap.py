@@ -14,9 +14,8 @@ import asyncmy
 import structlog
 
 from wallet.store import partitions
-from wallet.store.shard import SLOT_ACTIVE
 from walletkit.chain import genesis_hash
-from walletkit.ids import SLOTS
+from walletkit.ids import SLOT_ACTIVE, SLOTS
 from walletkit.sql.literals import literal, rows
 from walletkit.sql.migrate import upgrade
 from walletkit.sql.session import create_database, open_session, run_packet
@@ -24,7 +23,6 @@ from walletkit.sql.session import create_database, open_session, run_packet
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 STEP_TIMEOUT_S = 30
 
-SLOT_FENCED = 2
 FIRST_EPOCH = 1
 
 log = structlog.get_logger()

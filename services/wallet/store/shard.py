@@ -17,7 +17,7 @@ from wallet.store.load import PACKET_TIMEOUT_S, StaleEpochError, load
 from wallet.store.needs import ReadSet
 from wallet.store.save import save
 from walletkit.errors import ServiceError
-from walletkit.ids import SLOTS
+from walletkit.ids import SLOT_ACTIVE, SLOTS
 from walletkit.sql.session import open_session, run_packet
 from walletkit.telemetry.metrics import wallet as metrics
 
@@ -31,7 +31,6 @@ READER_WAIT_S = 2.0
 
 That many wait says nothing of the shard, so no connection is doubted for it.
 """
-SLOT_ACTIVE = 1
 _SNAPSHOT = (
     "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT"
 )

@@ -2,15 +2,11 @@
 
 from collections.abc import Callable
 
-import grpc
 import grpc.aio
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
 from guilder.cli.session import Session
 from guilder.client.access import pair_from
 from walletkit.rpc.bearer import carrying
-
-SERVING = "SERVING"
 
 Dial = Callable[[str], grpc.aio.Channel]
 
@@ -28,14 +24,3 @@ def dialler(session: Session) -> Dial:
         return channel if pair is None else carrying(channel, pair)
 
     return dial
-
-
-async def health_of(channel: grpc.aio.Channel, timeout_s: float) -> str:
-    """Return the health that a service tells: ``SERVING`` or what else. Raise ``AioRpcError``."""
-    ask = channel.unary_unary(
-        "/grpc.health.v1.Health/Check",
-        request_serializer=HealthCheckRequest.SerializeToString,
-        response_deserializer=HealthCheckResponse.FromString,
-    )
-    reply = await ask(HealthCheckRequest(), timeout=timeout_s)
-    return HealthCheckResponse.ServingStatus.Name(reply.status)

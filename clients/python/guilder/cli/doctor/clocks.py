@@ -9,6 +9,11 @@ FAIL_S = 10.0
 _MEND = "let NTP (chrony, systemd-timesyncd) keep the time on both machines"
 
 
+def compare(part: str, there_s: float, sent_s: float, back_s: float) -> Finding:
+    """Return the line of a clock that said ``there_s`` between a question and its answer."""
+    return judge(part, there_s - (sent_s + back_s) / 2, (back_s - sent_s) / 2)
+
+
 def judge(part: str, ahead_s: float, unsure_s: float) -> Finding:
     """Return the line of a clock that is ``ahead_s`` before ours, give or take ``unsure_s``."""
     apart = max(0.0, abs(ahead_s) - unsure_s)

@@ -25,8 +25,8 @@ from ledger.store.partitions import last_day
 from notify.store.bootstrap import MIGRATIONS as NOTIFY_MIGRATIONS
 from wallet.store.bootstrap import MIGRATIONS as WALLET_MIGRATIONS
 from wallet.store.partitions import ends
-from wallet.store.shard import SLOT_ACTIVE
 from walletkit import clock
+from walletkit.ids import SLOT_ACTIVE
 from walletkit.sql.session import Rows, error_number, open_session, parse_url, run_packet
 
 LEAST_MARIADB = (10, 6)
@@ -99,7 +99,7 @@ async def _clock(database: Database, session: asyncmy.Connection) -> list[Findin
     ((moment,),) = await ask(session, "SELECT UTC_TIMESTAMP(6)")
     back = time.time()
     there = moment.replace(tzinfo=UTC).timestamp()
-    return [clocks.judge(database.part, there - (sent + back) / 2, (back - sent) / 2)]
+    return [clocks.compare(database.part, there, sent, back)]
 
 
 async def _version(database: Database, session: asyncmy.Connection) -> list[Finding]:

@@ -18,6 +18,7 @@ class _Rule:
 
 
 _CRASH = "a crash of the machine may lose commits that were acknowledged"
+_LOCKS = "the services set their own sessions, but migrations and people lock more than they need"
 _RULES = (
     _Rule("innodb_flush_log_at_trx_commit", ("1",), _CRASH, refused=True),
     _Rule(
@@ -47,16 +48,9 @@ _RULES = (
         "the text of each packet goes into the binlog too: three times as much of it",
         of_binlog=True,
     ),
-    _Rule(
-        "tx_isolation",
-        ("READ-COMMITTED",),
-        "the services set their own sessions, but migrations and people lock more than they need",
-    ),
-    _Rule(
-        "transaction_isolation",
-        ("READ-COMMITTED",),
-        "the services set their own sessions, but migrations and people lock more than they need",
-    ),
+    # MariaDB's name, and MySQL's.
+    _Rule("tx_isolation", ("READ-COMMITTED",), _LOCKS),
+    _Rule("transaction_isolation", ("READ-COMMITTED",), _LOCKS),
 )
 VARIABLES = tuple(rule.name for rule in _RULES)
 """What a server is asked for; those that it does not know it leaves out."""

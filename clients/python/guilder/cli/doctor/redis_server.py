@@ -56,7 +56,7 @@ async def _look(part: str, url: str) -> list[Finding]:
         info = await client.info()
         found = [
             ok(part, "reach", f"{took_ms:.0f} ms", "it answered"),
-            clocks.judge(part, there - (sent + back) / 2, (back - sent) / 2),
+            clocks.compare(part, there, sent, back),
         ]
         return found + judge(part, info, await _fsync(client))
     finally:

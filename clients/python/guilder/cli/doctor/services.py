@@ -14,12 +14,13 @@ from grpc_reflection.v1alpha.reflection_pb2 import (
 
 from guilder.cli.doctor.deadline import CALL_TIMEOUT_S, bounded
 from guilder.cli.doctor.finding import Finding, fail, ok, warn
-from guilder.cli.reach import SERVING, Dial, dialler, health_of
+from guilder.cli.reach import Dial, dialler
 from guilder.cli.session import Session
 from guilder.edge.v1 import key_service_pb2
 from guilder.ledger.v1 import ledger_service_pb2
 from guilder.notify.v1 import notify_service_pb2
 from guilder.wallet.v1 import wallet_service_pb2
+from walletkit.rpc.health import SERVING, health_of
 
 _CONTRACTS: Mapping[str, FileDescriptor] = {
     "wallet": wallet_service_pb2.DESCRIPTOR,

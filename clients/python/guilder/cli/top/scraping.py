@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 import grpc.aio
 from prometheus_client.parser import text_string_to_metric_families
 
-from guilder.cli.reach import health_of
 from guilder.cli.top.window import Frame, Labels, Samples, Told
+from walletkit.rpc.health import health_of
 
 TIMEOUT_S = 2.0
 """Of one question; who does not answer within it is shown as away."""
