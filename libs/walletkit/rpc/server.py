@@ -105,18 +105,20 @@ async def serve(
             await drain()
     except TimeoutError:
         log.warning("queues did not drain in time", limit_s=DRAIN_S)
-    await probes.stop(None)
+    if probes is not None:
+        await probes.stop(None)
     log.info("stopped")
 
 
 async def _answer_probes(
     address: str | None, servicer: health.aio.HealthServicer
-) -> grpc.aio.Server:
+) -> grpc.aio.Server | None:
     """Answer health alone, in the clear: the probe of an orchestrator has no certificate."""
+    if address is None:
+        return None
     server = grpc.aio.server(options=OPTIONS)
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    if address is not None:
-        server.add_insecure_port(address)
+    server.add_insecure_port(address)
     await server.start()
     return server
 
