@@ -192,10 +192,16 @@ class Model:
                     found.add("VELOCITY_LIMIT")
         return found
 
-    def credit_faults(self, purse: Purse, amount: int, now: datetime) -> set[str]:
-        """Return the limits that a credit would break."""
+    def credit_faults(
+        self, purse: Purse, amount: int, now: datetime, before: tuple[int, ...] = ()
+    ) -> set[str]:
+        """Return the limits that a credit would break.
+
+        ``before``: what the same command has credited to other wallets of the account already.
+        """
         found = {"BALANCE_OVERFLOW"} if purse.posted + amount > FULL else set()
         for rules, usage, _ in self._bounds(purse):
+            others = before if usage is not purse.usage else ()
             if rules.single is not None and amount > rules.single:
                 found.add("TRANSACTION_LIMIT")
             if rules.maximum is not None and purse.posted + amount > rules.maximum:
@@ -204,9 +210,9 @@ class Model:
                 if basis != "CREDITS":
                     continue
                 since = _start(window, now)
-                if most and usage.credits(since) + amount > most:
+                if most and usage.credits(since) + sum(others) + amount > most:
                     found.add("VELOCITY_LIMIT")
-                if count and usage.credit_count(since) + 1 > count:
+                if count and usage.credit_count(since) + len(others) + 1 > count:
                     found.add("VELOCITY_LIMIT")
         return found
 
@@ -236,7 +242,8 @@ class Model:
         purse.version += 1
 
     def line_faults(self, lines: list[Line], home: int, now: datetime) -> Stages:
-        """Judge one posting; of several only those that do not depend on each other."""
+        """Judge postings, each wallet of which appears once; an account may be credited often."""
+        credited: dict[tuple[str, str], tuple[int, ...]] = {}
         exists: set[str] = set()
         states: set[str] = set()
         currencies: set[str] = set()
@@ -258,7 +265,10 @@ class Model:
                     if purse.available < amount:
                         funds.add("INSUFFICIENT_FUNDS")
                 elif purse.shard == home:
-                    limits |= self.credit_faults(purse, amount, now)
+                    owner = (purse.account, purse.currency)
+                    before = credited.get(owner, ())
+                    limits |= self.credit_faults(purse, amount, now, before)
+                    credited[owner] = (*before, amount)
         return [exists, states, currencies, limits, funds]
 
     def post(self, lines: list[Line], home: int, now: datetime) -> str:
