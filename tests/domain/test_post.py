@@ -16,6 +16,7 @@ from tests.domain.commands_for_tests import (
     post,
     transfer,
 )
+from tests.domain.limited_for_tests import CREDITS, limited_batch, velocity
 from wallet.domain.batch import Batch, Counterparty, NoCounterparty
 from wallet.domain.bound import Bound
 from wallet.domain.commands import Intent, Limits, Line, PostTransaction, VelocityLimit
@@ -365,3 +366,12 @@ def test_checks_come_in_their_order(first: int) -> None:
     assert refusal.reason == reason
     assert refusal.metadata.get("wallet_id") == (format_id(named) if named else None)
     assert (batch.changes.transactions, batch.changes.touched) == ([], {})
+
+
+def test_credits_to_wallets_of_one_account_count_together() -> None:
+    """Two credits of one posting can't pass together what each would pass alone."""
+    for most, reason in ((31, "VELOCITY_LIMIT"), (32, None)):
+        batch = limited_batch({A: None, B: None, C: None}, velocity(CREDITS, most), posted=100)
+        outcome = decide(batch, post(line(A, B, 16), line(FEES, C, 16)))
+        assert (outcome.reason if isinstance(outcome, ServiceError) else None) == reason
+        assert batch.balances[C].posted == (100 if reason else 116)
