@@ -21,13 +21,26 @@ def choose(
     program: str, about: str | None, commands: Mapping[str, str], load: Callable[[], _Settings]
 ) -> tuple[str, _Settings]:
     """Return the command given and the settings; exit with 2 when either is not right."""
+    parser, _ = parser_of(program, about, commands)
+    command: str = parser.parse_args().command
+    return command, settings_of(load)
+
+
+def parser_of(
+    program: str, about: str | None, commands: Mapping[str, str]
+) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """Return a parser whose result has ``command``, and that of each command, for its options."""
     parser = argparse.ArgumentParser(prog=program, description=about)
     choices = parser.add_subparsers(dest="command", required=True)
-    for name, meaning in commands.items():
-        choices.add_parser(name, help=meaning)
-    command: str = parser.parse_args().command
+    return parser, {
+        name: choices.add_parser(name, help=meaning) for name, meaning in commands.items()
+    }
+
+
+def settings_of(load: Callable[[], _Settings]) -> _Settings:
+    """Return the settings; exit with 2, and say which is wrong, when they are not right."""
     try:
-        return command, load()
+        return load()
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(USAGE_ERROR)

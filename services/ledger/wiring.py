@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 
 import grpc.aio
 import structlog
@@ -13,6 +15,9 @@ from guilder.wallet.v1.wallet_audit_service_pb2_grpc import WalletAuditServiceSt
 from ledger.api.ledger_servicer import LedgerServicer
 from ledger.api.proofs import Proofs
 from ledger.api.reads import Reads
+from ledger.export.manifest import Export
+from ledger.export.month import Month
+from ledger.export.take import take
 from ledger.ingest.shard_writer import ShardWriter
 from ledger.ingest.streams import Streams
 from ledger.reconcile.balances import Reconciler
@@ -120,6 +125,21 @@ async def serve(settings: Settings) -> None:
         ready=ledger.ready,
         drain=ledger.drain,
     )
+
+
+async def export(settings: Settings, month: Month, into: Path) -> Export:
+    """Export a closed month into a new folder below ``into``.
+
+    Raise ``ExportError``, or ``ServiceError`` (LEDGER_UNAVAILABLE).
+    """
+    pool = Pool(settings.database_url, 1, "export")
+    channel = open_channel(settings.wallet_address, settings)
+    try:
+        stub = WalletAuditServiceStub(channel)
+        return await take(pool, stub, month, into, lambda: datetime.now(UTC))
+    finally:
+        await channel.close()
+        await pool.close()
 
 
 async def _check(settings: Settings) -> None:

@@ -84,7 +84,8 @@ async def serving(url: str, wallets: FakeWallets, interval_ms: int = 0) -> Async
     ledger.register(server)
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Running(ledger, channel, LedgerServiceStub(channel), wallets, url)
+        stub = LedgerServiceStub(channel)
+        yield Running(ledger, channel, stub, wallets, url, f"127.0.0.1:{port}")
     await server.stop(None)
     async with asyncio.timeout(CALL_TIMEOUT_S):
         await ledger.drain()
@@ -99,6 +100,7 @@ class Running:
     stub: Any
     wallets: FakeWallets
     url: str
+    address: str
 
     async def sql(self, statements: str) -> list[Rows]:
         """Run statements behind the ledger's back."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from ledger.store.pool import Pool, Session
 from walletkit.clock import day_of
+from walletkit.sql.session import Rows
 
 _KIND = "IF(ORD(wallet_id)=0,ORD(SUBSTRING(wallet_id,2,1)),0)"
 _LINES = f"""SELECT shard,currency,{_KIND} AS kind,
@@ -50,24 +51,42 @@ async def trial_balance(
         positions: dict[int, int] = dict(
             await session.rows(f"SELECT shard,seq FROM cursors{where} ORDER BY shard")
         )
-        rows = await session.rows(_LINES.format(where=where))
-        lines = [
-            Line(shard_, currency, kind, int(debit), int(credit), int(net), wallets)
-            for shard_, currency, kind, debit, credit, net, wallets, _ in rows
-        ]
         if time_us is None:
-            return lines, positions
-        cuts = {n: await _last_before(session, n, seq, time_us) for n, seq in positions.items()}
-        behind = {n: seq for n, seq in cuts.items() if seq < positions[n]}
-        if behind:
-            first = await _first_day(session, behind, time_us)
-            last = max([day_of(row[-1]) for row in rows], default=first)
-            since = await _moved_since(session, behind, range(first, last + 1))
-            lines = [_less(line, since) for line in lines]
-    return lines, cuts
+            return _lines_of(await session.rows(_LINES.format(where=where))), positions
+        cuts = {n: await last_before(session, n, seq, time_us) for n, seq in positions.items()}
+        return await lines_until(session, positions, cuts, time_us, where), cuts
 
 
-async def _last_before(session: Session, shard: int, newest: int, time_us: int) -> int:
+async def lines_until(
+    session: Session,
+    positions: Mapping[int, int],
+    cuts: Mapping[int, int],
+    time_us: int,
+    where: str = "",
+) -> list[Line]:
+    """Return the lines as they were when each shard was at its cut, about a moment.
+
+    ``positions`` are where the shards are now. Raise ``ServiceError`` (LEDGER_UNAVAILABLE).
+    """
+    rows = await session.rows(_LINES.format(where=where))
+    lines = _lines_of(rows)
+    behind = {n: seq for n, seq in cuts.items() if seq < positions[n]}
+    if behind:
+        first = await _first_day(session, behind, time_us)
+        last = max([day_of(row[-1]) for row in rows], default=first)
+        since = await _moved_since(session, behind, range(first, last + 1))
+        lines = [_less(line, since) for line in lines]
+    return lines
+
+
+def _lines_of(rows: Rows) -> list[Line]:
+    return [
+        Line(shard, currency, kind, int(debit), int(credit), int(net), wallets)
+        for shard, currency, kind, debit, credit, net, wallets, _ in rows
+    ]
+
+
+async def last_before(session: Session, shard: int, newest: int, time_us: int) -> int:
     """Return the seq of a shard's last record before a moment, 0 for none.
 
     By halving: a shard's clock does not run backwards. If it did after all, this is still a place
