@@ -59,6 +59,7 @@ async def three_months(running: Running) -> Months:
         home.change(carl, events.WALLET_STATUS_FROZEN)
         home.commit()
         home.change(carl, events.WALLET_STATUS_ACTIVE)
+        home.transfer(carl, ann, 2)
         home.commit(month.end_us - 1)
     home.transfer(ann, carl, 3)
     home.commit(SEPTEMBER.begin_us)

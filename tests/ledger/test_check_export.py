@@ -1,5 +1,6 @@
 """Whatever is changed in exported months is found without a database, by file and line."""
 
+import base64
 import gzip
 import re
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from guilder.events.v1 import record_pb2 as events
 from ledger.export.check import check
 from ledger.export.effective import EffectiveTimes
 from ledger.export.errors import BrokenFileError
@@ -28,6 +30,7 @@ from tests.ledger.exports import (
     with_amount,
 )
 from tests.ledger.running import Running
+from tests.ledger.shards import Shard
 
 RECORDS, ENTRIES = "shard-0-records.jsonl.gz", "shard-0-entries.jsonl.gz"
 TRIAL = "trial-balance.jsonl.gz"
@@ -81,6 +84,13 @@ def other_amount(lines: list[Line]) -> list[Line]:
     return [lines[0], with_amount(lines[1], 1), *lines[2:]]
 
 
+def other_owner(lines: list[Line]) -> list[Line]:
+    """Have a wallet's second entry name another owner than its first."""
+    wallets = [line["wallet_id"] for line in lines]
+    again = next(n for n, wallet_id in enumerate(wallets) if wallet_id in wallets[:n])
+    return alter_line(again + 1, account_id="eve")(lines)
+
+
 def forge(folder: Path) -> None:
     """Change an amount, and every hash behind it, up to the manifest's last."""
     lines = chained(other_amount(lines_of(folder / RECORDS)))
@@ -88,6 +98,15 @@ def forge(folder: Path) -> None:
     made = manifest_of(folder)
     made["shards"][0]["hash_last"] = lines[-1]["hash"]
     put_manifest(folder, made)
+
+
+def mix(folder: Path) -> None:
+    """Have a transaction debit one currency and credit another, with every hash behind it."""
+    lines = lines_of(folder / RECORDS)
+    message = events.Record.FromString(base64.b64decode(lines[0]["record"]))
+    message.transactions[0].postings[0].source = Shard(0).world("USD")
+    lines[0]["record"] = base64.b64encode(message.SerializeToString()).decode()
+    put_lines(folder / RECORDS, chained(lines))
 
 
 def without_last(folder: Path) -> None:
@@ -121,6 +140,10 @@ FAULTS: dict[str, tuple[Spoil, str]] = {
     "a byte of the trial balance": (flip(TRIAL), rf"{TRIAL}: \d+ bytes, SHA-256 "),
     "an amount": (change(RECORDS, other_amount), rf"{RECORDS}:2: hash is .* of prev_hash and"),
     "an amount, all hashes fitting": (forge, rf"{RECORDS}:2: wallet .*: balance-after: expected"),
+    "a transaction of two currencies": (
+        mix,
+        rf"{RECORDS}:1: transaction 0 sums to -10000 in USD, not to 0",
+    ),
     "a record missing": (change(RECORDS, drop(3)), rf"{RECORDS}:3: record 4 follows record 2"),
     "the first record missing": (change(RECORDS, drop(1)), rf"{RECORDS}:1: record 2 follows "),
     "the last record missing": (change(RECORDS, lambda lines: lines[:-1]), rf"{RECORDS}: ends "),
@@ -166,7 +189,7 @@ FAULTS: dict[str, tuple[Spoil, str]] = {
         rf"{ENTRIES}: account_id of wallet .*: 'eve', its creation says",
     ),
     "one entry's owner": (
-        change(ENTRIES, alter_line(2, account_id="eve")),
+        change(ENTRIES, other_owner),
         rf"{ENTRIES}:\d+: account_id: another line says",
     ),
     "an entry missing": (change(ENTRIES, drop(2)), rf"{ENTRIES}: the entry of wallet .* missing"),
@@ -203,6 +226,14 @@ FAULTS: dict[str, tuple[Spoil, str]] = {
     "a sum": (
         in_manifest(lambda made: made["sums"][0].update(debit_minor="1")),
         rf"{MANIFEST_FILE}: sums: the manifest says EUR: \d+ entries, 1 debit",
+    ),
+    "another number of lines": (
+        in_manifest(lambda made: made["files"][0].update(rows=1)),
+        rf"{RECORDS}: \d+ lines; the manifest says 1",
+    ),
+    "another number of lines of the trial balance": (
+        in_manifest(lambda made: made["files"][-1].update(rows=1)),
+        rf"{TRIAL}: \d+ lines; the manifest says 1",
     ),
     "another number of entries": (
         in_manifest(lambda made: made["shards"][0].update(entries=1)),

@@ -154,7 +154,15 @@ class _Check:
             )
             books = Books(part.shard, part.first_seq - 1, before)
         checking = ShardCheck(exported.folder, exported.month, part, self.faults)
-        return books if checking.run(books, sums) else None
+        whole = checking.run(books, sums)
+        for name, rows in checking.rows.items():
+            self._rows(exported, name, rows)
+        return books if whole else None
+
+    def _rows(self, exported: _Exported, name: str, rows: int) -> None:
+        said = [file.rows for file in exported.manifest.files if file.name == name]
+        if said not in ([], [rows]):
+            self._fault(exported, name, f"{rows} lines; the manifest says {said[0]}")
 
     def _sums(self, exported: _Exported, sums: Sums) -> None:
         for shard, currency, net in sums.not_zero():
@@ -175,6 +183,8 @@ class _Check:
             self.faults.add(str(exported.folder / TRIAL_FILE), error.line, str(error))
             self._ends = None
             return
+        # A key that is there twice is seen by this, too.
+        self._rows(exported, TRIAL_FILE, len(lines))
         begins = {key: (line.begin_debit, line.begin_credit) for key, line in lines.items()}
         ends = {key: (line.end_debit, line.end_credit) for key, line in lines.items()}
         self._moved(exported, begins, ends, sums)

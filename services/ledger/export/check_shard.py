@@ -57,6 +57,8 @@ class ShardCheck:
         self._expected: dict[bytes, Fold] = {}
         self._found: dict[bytes, Fold] = {}
         self._owners: dict[bytes, str] = {}
+        self.rows: dict[str, int] = {}
+        """Lines of the files that were read to their end, by name."""
 
     def run(self, books: Books, sums: Sums) -> bool:
         """Check, and bring the books to the month's end; tell whether they got there.
@@ -88,6 +90,7 @@ class ShardCheck:
 
     def _replay(self, books: Books) -> bool:
         """Follow the chain and replay it; False where the file could not be read to its end."""
+        number = 0
         for number, line in self._record_lines():
             if line is None:
                 return False
@@ -99,6 +102,7 @@ class ShardCheck:
             self._check_zero(number, lines)
             for entry in lines:
                 _fold(self._expected, entry)
+        self.rows[self._records.name] = number
         if (books.seq, books.hash.hex()) != (self._part.last_seq, self._part.hash_last):
             self._fault(
                 *(self._records, 0),
@@ -177,6 +181,7 @@ class ShardCheck:
         except BrokenFileError as error:
             self._fault(self._entries, error.line, str(error))
             return None
+        self.rows[self._entries.name] = number
         return number
 
     def _compare(self, before: Books) -> None:
