@@ -118,6 +118,15 @@ def without_last(folder: Path) -> None:
     put_manifest(folder, made)
 
 
+def _unbalanced(line: Line) -> Line:
+    """Have an account be debited one more before the month."""
+    changed = {}
+    for when in ("begin", "end"):
+        changed[f"{when}_debit_minor"] = str(int(line[f"{when}_debit_minor"]) + 1)
+        changed[f"{when}_net_minor"] = str(int(line[f"{when}_net_minor"]) - 1)
+    return line | changed
+
+
 def in_manifest(alter: Callable[[Line], object]) -> Spoil:
     """Change the manifest."""
 
@@ -209,6 +218,14 @@ FAULTS: dict[str, tuple[Spoil, str]] = {
     "a sum of the trial balance": (
         change(TRIAL, drop(1)),
         rf"{TRIAL}: shard 0, EUR, kind 0: moved \(0, 0\), the entries give ",
+    ),
+    "a trial balance that is not zero": (
+        change(TRIAL, lambda lines: [_unbalanced(lines[0]), *lines[1:]]),
+        rf"{TRIAL}: shard 0, EUR: sums to -1, not to 0",
+    ),
+    "a trial balance that begins with something": (
+        change(TRIAL, lambda lines: [_unbalanced(lines[0]), *lines[1:]]),
+        rf"{TRIAL}: shard 0, EUR, kind 0: begins with \(1, 0\), the month before ends ",
     ),
     "a file missing": (
         lambda folder: (folder / ENTRIES).unlink(),
@@ -312,6 +329,12 @@ async def test_a_later_month_alone_is_followed(running: Running, tmp_path: Path)
     """What its wallets were before is taken from its records; what they do must follow."""
     await three_months(running)
     august = (await export(running, tmp_path, AUGUST)).folder
+    spoilt = tmp_path / "spoilt" / august.name
+    shutil.copytree(august, spoilt)
+    in_manifest(lambda made: made["shards"][0]["system_wallets"][0].update(posted_minor="7"))(
+        spoilt
+    )
+    assert any(f"{TRIAL}: sys:0:transit:EUR: begins with" in text for text in told(spoilt))
     lines = lines_of(august / RECORDS)
     forged = chained([lines[0], *[with_amount(line, 1) for line in lines[1:2]], *lines[2:]])
     put_lines(august / RECORDS, forged)

@@ -157,7 +157,9 @@ async def test_a_month_begins_with_its_first_record(running: Running, tmp_path: 
     home = Shard(0, JULY.begin_us)
     ann = home.create()
     home.commit()
-    for time_us in (AUGUST.begin_us - 2, AUGUST.begin_us, AUGUST.begin_us - 1, SEPTEMBER.begin_us):
+    midnight = AUGUST.begin_us
+    # Halving looks at the third of five records first, and would go on behind it.
+    for time_us in (midnight, midnight - 1, midnight + 1, SEPTEMBER.begin_us):
         home.transfer(home.world(), ann, 1)
         home.commit(time_us)
     await running.take(home)
@@ -168,7 +170,7 @@ async def test_a_month_begins_with_its_first_record(running: Running, tmp_path: 
         (one.manifest.shards[0].first_seq, one.manifest.shards[0].last_seq)
         for one in (july, august)
     ]
-    assert spans == [(1, 2), (3, 4)]
+    assert spans == [(1, 1), (2, 4)]
     assert not texts(july.folder, august.folder)
 
 
