@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.conftest import FreshDatabases
 from tests.wallet.shard_sql import append, query, stream_of
@@ -20,11 +21,12 @@ from wallet.store.bootstrap import bootstrap
 from walletkit.backup import manifest, shard
 from walletkit.backup.binlogs import Stop
 from walletkit.backup.errors import BackupError
-from walletkit.backup.manifest import BinlogPosition
+from walletkit.backup.manifest import BinlogPosition, Manifest
 from walletkit.backup.restore import RESTORING, Restored, restore
 from walletkit.backup.take import PARTIAL, Backup, take
 from walletkit.sql.session import create_database, parse_url
 from walletkit.stack import Stack
+from walletkit.telemetry.metrics.backup import LAST_SUCCESS
 
 DEADLINE_S = 60.0
 PASSWORD = "p\"a#s'\\s; w=%"
@@ -332,10 +334,7 @@ async def test_commands_with_least_privileges_and_an_odd_password(
             databases.execute(name, f"DROP USER {user}")
     assert modes(folder) == (0o700, 0o600)
     assert not list(source.folder.glob(f"*{PARTIAL}"))
-    lines = metrics.read_text(encoding="ascii").splitlines()
-    name = "guilder_backup_last_success_timestamp_seconds"
-    begun = int(manifest.read(folder).begun_at.timestamp())
-    assert abs(int(lines[-1].removeprefix(f'{name}{{database="{database}"}} ')) - begun) <= 1
+    assert_told(metrics, manifest.read(folder))
 
 
 @pytest.mark.parametrize(
@@ -362,6 +361,15 @@ def test_a_wrong_url_is_named_by_its_variable(tmp_path: Path, url: str) -> None:
     assert done.returncode == 2
     assert "BACKUP_DATABASE_URL" in done.stderr
     assert "secret" not in done.stderr
+
+
+def assert_told(path: Path, backup: Manifest) -> None:
+    """The file for Prometheus has the one declared metric, of this backup's begin."""
+    (metric,) = text_string_to_metric_families(path.read_text(encoding="ascii"))
+    assert (metric.name, metric.type) == (LAST_SUCCESS.name, LAST_SUCCESS.kind)
+    (sample,) = metric.samples
+    assert sample.labels == dict(zip(LAST_SUCCESS.labels, [backup.database], strict=True))
+    assert abs(sample.value - backup.begun_at.timestamp()) <= 1
 
 
 def modes(backup: Path) -> tuple[int, int]:

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 READY_S = 30.0
 ANSWER_S = 10.0
 STATISTICS = "/stats/prometheus"
+TEXTFILES = "/textfiles"
 
 
 class Prometheus:
@@ -76,7 +77,7 @@ class Prometheus:
 
 @asynccontextmanager
 async def scraping(suite: Stack, folder: Path) -> AsyncIterator[Prometheus]:
-    """Run it during a block, its data in a folder."""
+    """Run it during a block, its data in a folder; what ends in .prom there is scraped, too."""
     port, envoy_port = free_ports(2)
     configuration = folder / "prometheus.json"
     configuration.write_text(json.dumps(_configuration(suite, envoy_port)), "utf-8")
@@ -86,7 +87,7 @@ async def scraping(suite: Stack, folder: Path) -> AsyncIterator[Prometheus]:
         f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=warn",
     ]
-    async with _statistics(suite, envoy_port):
+    async with _statistics(suite, envoy_port, folder):
         with (folder / "prometheus.log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(
                 PROMETHEUS, *options, stdout=log, stderr=log
@@ -113,7 +114,8 @@ def _configuration(suite: Stack, envoy_port: int) -> dict[str, Any]:
         for name, port in ports.items()
     ]
     envoy = {"targets": [f"127.0.0.1:{envoy_port}"]}
-    jobs.append({"job_name": "envoy", "metrics_path": STATISTICS, "static_configs": [envoy]})
+    for job, path in (("envoy", STATISTICS), ("node", TEXTFILES)):
+        jobs.append({"job_name": job, "metrics_path": path, "static_configs": [envoy]})
     return {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [str(ROOT / RULES)],
@@ -122,8 +124,11 @@ def _configuration(suite: Stack, envoy_port: int) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def _statistics(suite: Stack, port: int) -> AsyncIterator[None]:
-    """Show Envoy's statistics on a port: here its admin interface is a socket."""
+async def _statistics(suite: Stack, port: int, textfiles: Path) -> AsyncIterator[None]:
+    """Show Envoy's statistics on a port, as here its admin interface is a socket; and files.
+
+    Of these node_exporter's textfile collector shows no more than what is in them.
+    """
     folder = os.open(suite.settings.run_dir, os.O_RDONLY)
     # By the folder's descriptor: the path itself may be longer than a socket's may be.
     connector = aiohttp.UnixConnector(f"/proc/self/fd/{folder}/{ADMIN_SOCKET}")
@@ -133,8 +138,12 @@ async def _statistics(suite: Stack, port: int) -> AsyncIterator[None]:
             async with admin.get(f"http://envoy{STATISTICS}") as reply:
                 return web.Response(text=await reply.text())
 
+        async def collect(_request: web.Request) -> web.Response:
+            return web.Response(text=await asyncio.to_thread(_collected, textfiles))
+
         app = web.Application()
         app.router.add_get(STATISTICS, show)
+        app.router.add_get(TEXTFILES, collect)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
         await runner.setup()
         try:
@@ -143,3 +152,7 @@ async def _statistics(suite: Stack, port: int) -> AsyncIterator[None]:
         finally:
             await runner.cleanup()
             os.close(folder)
+
+
+def _collected(folder: Path) -> str:
+    return "".join(path.read_text("utf-8") for path in sorted(folder.glob("*.prom")))

@@ -1,11 +1,14 @@
 """Make everything happen to a suite that its metrics tell of: money, refusals, faults."""
 
 import asyncio
+import os
 import secrets
 import signal
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -27,6 +30,7 @@ STOPPED_S = 2.5
 LOCKED_S = 6.0
 AT_ONCE = 60
 SLOW_S = 1.0
+BACKUP_S = 60.0
 
 
 @dataclass
@@ -148,6 +152,19 @@ async def lock(suite: Stack, wallet_id: str, shard: int) -> None:
         await asyncio.sleep(LOCKED_S)
     finally:
         session.close()
+
+
+async def back_up(suite: Stack, folder: Path) -> None:
+    """Take a backup of a shard, and leave the file that tells Prometheus of it in a folder."""
+    arguments = ("take", "--url-from", "WALLET_SHARD_0_URL", "--into", folder / "backups")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "walletkit.backup", *arguments),
+        *("--metrics-file", folder / "shard-0.prom"),
+        env={**os.environ, **suite.environment},
+        stdout=asyncio.subprocess.DEVNULL,
+    )
+    async with asyncio.timeout(BACKUP_S):
+        assert await process.wait() == 0
 
 
 @asynccontextmanager

@@ -67,6 +67,7 @@ async def test_every_alert_and_panel_has_data(suite: Stack, tmp_path: Path) -> N
         traffic = Traffic(guilder, random.Random(9))
         await traffic.prepare()
         await provoking.subscribe(guilder, at, traffic.wallets[:4])
+        await provoking.back_up(suite, tmp_path)
         async with moving(traffic), watched(guilder):
             missing = await _until_seen(suite, guilder, traffic, prometheus)
         assert missing == set()

@@ -2,6 +2,8 @@
 
 from tools.dashboards.panels import RATE, Board, mean, panel, quantiles, rate
 
+_BACKUP = "guilder_backup_last_success_timestamp_seconds"
+
 STREAMS = Board(
     "streams",
     "streams and lag",
@@ -148,6 +150,12 @@ RESOURCES = Board(
                 "{{instance}}",
             ),
             about="Only where services have one of their own.",
+        ),
+        panel(
+            "Age of the last backup",
+            "s",
+            (f"time() - max by (database) (last_over_time({_BACKUP}[7d]))", "{{database}}"),
+            about="A database that is not here has had none in a week: docs/backup.md.",
         ),
     ),
 )
