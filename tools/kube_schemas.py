@@ -13,6 +13,7 @@ from typing import Any
 VERSION = "v1.34.0"
 KINDS = (
     "configmap-v1",
+    "cronjob-batch-v1",
     "deployment-apps-v1",
     "horizontalpodautoscaler-autoscaling-v2",
     "ingress-networking-v1",

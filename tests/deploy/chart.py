@@ -69,5 +69,6 @@ def of(name: str, kind: str) -> dict[str, Json]:
 
 def pods(name: str) -> dict[str, Json]:
     """Return the pods' specs of all workloads, by component."""
-    deployed = of(name, "Deployment") | of(name, "Job")
+    jobs = {component: one["spec"]["jobTemplate"] for component, one in of(name, "CronJob").items()}
+    deployed = of(name, "Deployment") | of(name, "Job") | jobs
     return {component: one["spec"]["template"]["spec"] for component, one in deployed.items()}

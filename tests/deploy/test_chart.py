@@ -43,7 +43,8 @@ def test_each_process_has_what_it_needs(name: str) -> None:
         assert of(name, kind).keys() >= COMPONENTS
     assert of(name, "HorizontalPodAutoscaler").keys() == COMPONENTS - {"relay"}
     assert of(name, "Job").keys() == {"migrate"}
-    assert of(name, "NetworkPolicy").keys() == COMPONENTS | {"migrate", "test"}
+    assert of(name, "CronJob").keys() == {"verify"}
+    assert of(name, "NetworkPolicy").keys() == COMPONENTS | {"migrate", "test", "verify"}
 
 
 def test_options_render_what_they_name() -> None:
@@ -99,6 +100,9 @@ def test_checkov_finds_no_weakness(tmp_path: Path) -> None:
         ("front.service.type=ExternalName", "type"),
         ("networkPolicy.dataBlocks[0]=anywhere", "dataBlocks"),
         ("alerts.rules.HighLatency.treshold=1", "treshold"),
+        ("verify.schedule=daily", "schedule"),
+        ("verify.existingSecret=", "existingSecret"),
+        ("databases.replicas=2", "replicas"),
     ],
 )
 def test_the_schema_refuses_a_wrong_value(wrong: str, named: str) -> None:

@@ -3,17 +3,21 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from guilder.cli.app import app as cli
 from guilder.wallet.v1 import wallet_service_pb2
-from tests.deploy.chart import SETS, Json, of, pods
+from tests.deploy.chart import SETS, Json, objects, of, pods
 from tools.settings_doc import SERVICES
 from walletkit.front import FrontSettings, bootstrap
 from walletkit.rpc import server, workers
 
 ALL = (*SETS, "options")
 FRONT = {"envoy"}
+DAY_S = 86_400
 PREFIXES = (*(f"{service.upper()}_" for service in SERVICES), "FRONT_")
 DESCRIPTORS = Path(wallet_service_pb2.__file__).parents[3] / "guilder.binpb"
 
@@ -47,6 +51,12 @@ def known() -> set[str]:
     return names | {f"FRONT_{field.upper()}" for field in FrontSettings.model_fields}
 
 
+def of_the_command_line() -> set[str]:
+    """Return every variable that stands for an option of all commands."""
+    command: Any = typer.main.get_command(cli)
+    return {one.envvar for one in command.params if one.envvar}
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_every_variable_is_a_setting_of_its_program(name: str) -> None:
     """A program refuses to start with one that it doesn't know, and without one that it needs."""
@@ -54,6 +64,9 @@ def test_every_variable_is_a_setting_of_its_program(name: str) -> None:
         variables = [one["name"] for one in container.get("env", ())]
         assert len(variables) == len(set(variables)), component
         shards = {one for one in variables if one.startswith("WALLET_SHARD_")}
+        if component == "verify":
+            assert set(variables) <= of_the_command_line()
+            continue
         assert set(variables) - shards <= known()
         if not variables:
             continue
@@ -91,6 +104,59 @@ def test_what_the_programs_are_told_is_accepted(
         settings = SERVICES[module]()
         assert settings.auth_mode == "required", component
         assert settings.auth_internal_subjects or settings.tls_client_ca, component
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_books_are_proved_daily(name: str) -> None:
+    """As ProofTooOld wants it, never two at once, and each over before the next."""
+    spec = of(name, "CronJob")["verify"]["spec"]
+    minute, hour, *days = spec["schedule"].split()
+    assert (minute.isdigit(), days) == (True, ["*"] * 3), hour
+    assert spec["concurrencyPolicy"] == "Forbid"
+    job = spec["jobTemplate"]["spec"]
+    assert job["activeDeadlineSeconds"] + spec["startingDeadlineSeconds"] < DAY_S
+    (container,) = job["template"]["spec"]["containers"]
+    module, *words = container["args"]
+    assert (module, words[0]) == ("guilder.cli", "verify")
+    command: Any = typer.main.get_command(cli).commands["verify"]  # type: ignore[attr-defined]
+    with command.make_context("verify", words[1:], obj=None) as asked:
+        assert asked.params["deadline"] <= job["activeDeadlineSeconds"]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_proof_reaches_wallet_and_ledger_and_nothing_else(name: str) -> None:
+    """Both let it in; and it is none of the services that may write the books."""
+    policies = of(name, "NetworkPolicy")
+    _dns, *ways = policies["verify"]["spec"]["egress"]
+    reached = {peer_of(way["to"][0]) for way in ways}
+    assert reached == {"wallet", "ledger"}
+    for callee in ("wallet", "ledger"):
+        calls = policies[callee]["spec"]["ingress"][0]["from"]
+        assert "verify" in {peer_of(one) for one in calls}
+        for one in pods(name)[callee]["containers"][0]["env"]:
+            if one["name"].endswith(("_INTERNAL_NAMES", "_INTERNAL_SUBJECTS")):
+                assert "verify" not in one["value"]
+
+
+def peer_of(peer: Json) -> str | None:
+    """Return which component a policy's peer is, if it is one."""
+    found: str | None = peer["podSelector"]["matchLabels"].get("app.kubernetes.io/component")
+    return found
+
+
+def test_replicas_are_measured_by_the_relay_where_there_are_some() -> None:
+    """By one key of the databases' secret, which is fetched with the others."""
+    for name, told in (("small", False), ("production", True), ("options", True)):
+        for component, container in containers(name):
+            key = {
+                one["name"]: one["valueFrom"]["secretKeyRef"]["key"]
+                for one in container.get("env", ())
+                if "valueFrom" in one
+            }.get("WALLET_REPLICA_URLS")
+            assert key == ("replica-urls" if told and component == "relay" else None), component
+    secrets = [one for one in objects("options") if one["kind"] == "ExternalSecret"]
+    fetched = {key["secretKey"] for one in secrets for key in one["spec"]["data"]}
+    assert {"replica-urls", "token"} <= fetched
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -34,6 +34,8 @@ class Guarded:
     credentials: grpc.ChannelCredentials | None
     secrets: list[str] = field(default_factory=list)
     """Every token that was shown to it."""
+    tls: dict[str, str] = field(default_factory=dict)
+    """Variables of the command line, where a certificate is needed."""
 
     def channel(self, name: str) -> grpc.Channel:
         """Open a channel as a client would, with a certificate where one is needed."""
@@ -50,6 +52,25 @@ class Guarded:
         """Return the metadata that carries a token, and note it."""
         self.secrets.append(token)
         return (("authorization", f"Bearer {token}"),)
+
+    def proves(self, role: str) -> bool:
+        """Tell whether `guilder verify` ends well with a role, called as by the chart's job."""
+        token = self.logs / f"{role}.token"
+        token.write_text(self.issuer.sign("verify", (role,)), encoding="utf-8")
+        self.secrets.append(token.read_text(encoding="utf-8"))
+        addresses = {
+            f"GUILDER_{name.upper()}_ADDRESS": f"127.0.0.1:{self.ports[name]}"
+            for name in ("wallet", "ledger")
+        }
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "guilder.cli", "verify", "--wait-lag", f"{CALL_S}"],
+            env={**os.environ, **addresses, **self.tls, "GUILDER_TOKEN_FILE": str(token)},
+            capture_output=True,
+            timeout=START_S,
+            check=False,
+        )
+        assert done.returncode in {0, 1}, done.stderr
+        return done.returncode == 0
 
     def logged(self) -> str:
         """Return all that was logged."""

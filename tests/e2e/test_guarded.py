@@ -49,6 +49,9 @@ def guarded(
     }
     more = {f"{s.upper()}_TLS_{name}": str(value) for s in SERVICES for name, value in tls.items()}
     with running(fresh_databases, tmp_path, more, client_of(authority, "caller.test")) as suite:
+        paths = (authority.ca, *authority.issue("verify.test"))
+        variables = [f"GUILDER_TLS_{name}" for name in ("CA", "CERT", "KEY")]
+        suite.tls |= dict(zip(variables, map(str, paths), strict=True))
         yield suite
 
 
@@ -79,13 +82,15 @@ def open_wallet(guarded: Guarded, account: str) -> str:
 
 
 def test_the_services_know_callers_and_each_other(guarded: Guarded) -> None:
-    """Callers get what their roles allow; lists, records, snapshots and events pass between."""
+    """Callers get what their roles allow, an auditor the proof; records and lists pass between."""
     wallet_id = open_wallet(guarded, "alice")
     _lists_come_from_the_ledger(guarded, wallet_id)
     _the_ledger_compares_with_the_shard(guarded)
     _events_come_from_the_relay(guarded, wallet_id)
     _internal_calls_are_for_services(guarded)
     _callers_are_refused_by_reason(guarded, wallet_id)
+    assert guarded.proves("auditor")
+    assert not guarded.proves("service")
     logged = guarded.logged()
     assert "listening" in logged
     for secret in guarded.secrets:

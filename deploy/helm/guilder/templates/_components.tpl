@@ -1,7 +1,7 @@
 {{/*
 What the components are: everything in which they differ. `prefix` is that of their settings, `port`
 of their gRPC or HTTP, `probe` of health without TLS, `metrics` of Prometheus; `calls` and `callers`
-are other components, `data` what they need of databases and Redis.
+are other components (and the job verify), `data` what they need of databases and Redis.
 */}}
 {{- define "guilder.catalogue" -}}
 wallet:
@@ -11,7 +11,7 @@ wallet:
   probe: 50061
   metrics: 9101
   calls: [ledger]
-  callers: [envoy, ledger]
+  callers: [envoy, ledger, verify]
   internal: [ledger]
   drainSeconds: 10
 ledger:
@@ -21,7 +21,7 @@ ledger:
   probe: 50062
   metrics: 9102
   calls: [wallet]
-  callers: [envoy, wallet, relay]
+  callers: [envoy, wallet, relay, verify]
   internal: [wallet, relay]
   drainSeconds: 10
 notify:

@@ -28,6 +28,10 @@
 - name: WALLET_SHARD_{{ $number }}_URL
   valueFrom: {secretKeyRef: {name: {{ $secret }}, key: shard-{{ $number }}-url}}
 {{- end }}
+{{- if and (eq .name "relay") .root.Values.databases.replicas }}
+- name: WALLET_REPLICA_URLS
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: replica-urls}}
+{{- end }}
 {{- else if ne $part.prefix "FRONT" }}
 - name: {{ $part.prefix }}_DATABASE_URL
   valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ .name }}-url}}
