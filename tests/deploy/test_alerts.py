@@ -28,6 +28,8 @@ OURS = re.compile(
     r"\b(?:wallet|ledger|notify|edge|guilder|envoy_http|envoy_server)_\w+"
     r"(?:_total|_seconds\w*|_records|_sum|_count)\b"
 )
+AGGREGATED = re.compile(r"\b(?:sum|min|max|absent|vector)\b\s*(?:by\s*)?\(|guilder:\w+:\w+")
+"""A recorded metric is one that was added up."""
 FIRING = re.compile(r'ALERTS\{alertname="(\w+)",alertstate="firing"\}')
 
 
@@ -93,6 +95,23 @@ def test_alerts_say_what_is_needed_at_night(rule: dict[str, Any]) -> None:
         assert re.fullmatch(r"[<>] [0-9.]+", notes["threshold"])
         assert re.search(threshold, rule["expr"])
         assert not re.search(rf"{threshold}[0-9.a-z]", rule["expr"])
+
+
+@pytest.mark.parametrize("rule", ALERTS.values(), ids=lambda rule: rule["alert"])
+def test_alerts_hold_nothing_of_a_single_call(rule: dict[str, Any]) -> None:
+    """What makes an alert another one is a bounded label alone; how bad it is, is text (T40)."""
+    assert not [value for value in rule["labels"].values() if "{" in value or "$" in value]
+    every = "".join(rule["annotations"].values())
+    assert set(re.findall(r"\$\w+", every)) <= {"$value", "$labels"}
+    found = named(rule["expr"])
+    recorded = [one for one in EVERY if one.get("record") in found.metrics]
+    bounded = found.grouped | {label for one in recorded for label in one["labels"]}
+    bounded |= set().union(*(named(one["expr"]).grouped for one in recorded))
+    bounded |= set(re.findall(r'label_replace\(.*?, "(\w+)",', rule["expr"]))
+    assert set(re.findall(r"\$labels\.(\w+)", every)) <= bounded
+    # Added up, or absent: no series of a metric as it came, with whatever labels it has.
+    for part in re.split(r"\b(?:or|and)\b", rule["expr"]):
+        assert AGGREGATED.search(part), part
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

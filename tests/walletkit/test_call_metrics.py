@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import Any
 
 import grpc
 import grpc.aio
 import pytest
 
+from walletkit.rpc import interceptor
 from walletkit.rpc.interceptor import StatusInterceptor
+from walletkit.telemetry.exposition import Families
 from walletkit.telemetry.metrics.calls import CALLS
 
 SERVICE, METHOD = "guilder.wallet.v1.WalletService", "Transfer"
@@ -85,6 +88,30 @@ async def test_a_caller_that_leaves_is_none() -> None:
         await asyncio.wait([asking])
         await until("CANCELLED", before + 1)
     assert counted("DEADLINE_EXCEEDED") == late
+
+
+def series() -> int:
+    """Count the lines that a scrape of this process has."""
+    return sum(len(metric.samples) for metric in Families().collect())
+
+
+async def test_a_thousand_slow_calls_are_the_series_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with a latency and a request id of its own; neither is a label, nor kept (T40)."""
+    told: list[int] = []
+    late_s = (0.5 + number / 100 for number in range(1_000))
+    monkeypatch.setattr(interceptor, "perf_counter", lambda: perf_counter() - next(late_s))
+    before = CALLS["wallet"].seconds.of(f"WalletService/{METHOD}").total
+    async with serving(echo) as call:
+        for number in range(1_000):
+            ids = (
+                ("x-request-id", f"slow-{number}"),
+                ("traceparent", f"00-{number:032x}-{1:016x}-01"),
+            )
+            await call(b"", timeout=WAIT_S, metadata=ids)
+            told.append(series())
+    assert CALLS["wallet"].seconds.of(f"WalletService/{METHOD}").total - before >= 5_000
+    assert set(told) == {told[0]}
+    assert told[0] > 0
 
 
 async def echo(request: bytes, _context: object) -> bytes:
