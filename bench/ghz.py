@@ -6,6 +6,7 @@ write every latency afterwards costs it as much again, when nobody is measured.
 
 import itertools
 import json
+import signal
 import subprocess
 import tempfile
 import time
@@ -83,6 +84,10 @@ class Ghz:
         if (used := cpu_seconds(self._process.pid)) is not None:
             self._cpu.append((time.time(), used))
         return True
+
+    def interrupt(self) -> None:
+        """Have it begin no more calls; those under way end, and are measured as ever."""
+        self._process.send_signal(signal.SIGINT)
 
     def load(self) -> Load:
         """Return what it measured, once it has ended. Raise `GhzError` when it could not call."""

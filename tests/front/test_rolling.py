@@ -16,6 +16,9 @@ import grpc
 import grpc.aio
 import pytest
 
+from bench.calls import write
+from bench.ghz import GHZ, Ghz, finish
+from guilder.type.v1.money_pb2 import Money
 from guilder.wallet.v1 import wallet_service_pb2 as pb
 from tests.front.beside import DRAIN_S, configuration, running
 from tests.front.calls import WALLET
@@ -34,6 +37,9 @@ PAUSE_S = 0.02
 """Of each caller between two calls: what starts needs the cores, too."""
 READY_S = 60.0
 STOP_S = 10.0
+LIMIT_S = 240
+GHZ_RATE = 50
+"""Calls of ghz a second."""
 BETWEEN_S = 1.0
 """For so long both serve, and then the new one alone."""
 
@@ -193,9 +199,55 @@ async def connections(ask: aiohttp.ClientSession) -> int:
     return sum(one["value"] for one in stats if "value" in one)
 
 
-@pytest.mark.timeout(240)
+@contextmanager
+def rolling_ghz(
+    door: Door, address: str, source: str, destination: str, folder: Path
+) -> Iterator[Ghz | None]:
+    """Have ghz move a cent again and again, each with a key of its own; None where it is not here.
+
+    It calls by two connections, at a rate of its own, and tries no call again, as the others do.
+    """
+    if not GHZ.exists():
+        yield None
+        return
+    data = folder / "ghz.bin"
+    cent = Money(currency_code="EUR", amount_minor=1)
+    write(
+        data,
+        (
+            pb.TransferRequest(
+                source_wallet_id=source,
+                destination_wallet_id=destination,
+                amount=cent,
+                idempotency_key=f"ghz-{number}",
+            )
+            for number in range(GHZ_RATE * LIMIT_S)
+        ),
+    )
+    method = f"{WALLET.strip('/')}/Transfer"
+    with Ghz(
+        *(address, method, data),
+        concurrency=2,
+        connections=2,
+        seconds=LIMIT_S,
+        offered=GHZ_RATE,
+        token=door.token,
+    ) as ghz:
+        yield ghz
+
+
+async def balance(door: Door, wallet_id: str) -> int:
+    """Return what a wallet has."""
+    reply = await door.send("GET", f"/v1/wallets/{wallet_id}/balance")
+    return int(reply.json["balance"]["postedMinor"])
+
+
+@pytest.mark.timeout(LIMIT_S)
 async def test_a_rolling_restart_loses_no_call(door: Door, mended: Stack, tmp_path: Path) -> None:
-    """Of wallet, ledger, notify, edge, relay and Envoy, under load by callers that never retry."""
+    """Of wallet, ledger, notify, edge, relay and Envoy, under load by callers that never retry.
+
+    They are ours, over REST and gRPC, and ghz.
+    """
     source = await door.wallet("rolling-1", 1_000_000)
     destination = await door.wallet("rolling-2", 0)
     front, *ports = free_ports(1 + len(SERVICES))
@@ -206,6 +258,7 @@ async def test_a_rolling_restart_loses_no_call(door: Door, mended: Stack, tmp_pa
     for folder in folders:
         folder.mkdir()
     calls = Calls()
+    by_ghz = await door.wallet("rolling-3", 0)
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(AsyncExitStack())
         await first.enter_async_context(running(made, folders[0], f"http://{listen}"))
@@ -215,6 +268,7 @@ async def test_a_rolling_restart_loses_no_call(door: Door, mended: Stack, tmp_pa
             for n in range(CALLERS)
             for call in (over_rest, over_grpc)
         ]
+        ghz = stack.enter_context(rolling_ghz(there, listen, source, by_ghz, tmp_path))
         try:
             for name in (*SERVICES, "relay"):
                 before = calls.made
@@ -228,5 +282,10 @@ async def test_a_rolling_restart_loses_no_call(door: Door, mended: Stack, tmp_pa
             calls.stop.set()
             await asyncio.wait_for(asyncio.gather(*callers), 60)
         assert calls.lost == []
-        balance = await there.send("GET", f"/v1/wallets/{destination}/balance")
-        assert balance.json["balance"]["postedMinor"] == str(calls.made)
+        assert await balance(there, destination) == calls.made
+        if ghz is not None:
+            ghz.interrupt()
+            (load,) = await asyncio.to_thread(finish, ghz)
+            assert load.errors == {}
+            assert load.calls > GHZ_RATE * BETWEEN_S
+            assert await balance(there, by_ghz) == load.calls
