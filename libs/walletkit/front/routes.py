@@ -30,8 +30,9 @@ RETRY_BUFFER_BYTES = 64 * 1024
 
 NOT_SENT = "connect-failure,refused-stream,reset-before-request"
 """The request has never reached a service."""
-NOT_ANSWERED = f"{NOT_SENT},reset,unavailable"
-"""It may have, and what it did is not known."""
+NOT_ANSWERED = f"{NOT_SENT},reset,unavailable,cancelled"
+"""It may have, and what it did is not known. A server that stops cancels what no handler has taken
+yet; a caller who has gone is not tried for again."""
 
 
 def routes(
