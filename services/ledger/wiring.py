@@ -17,7 +17,7 @@ from ledger.api.proofs import Proofs
 from ledger.api.reads import Reads
 from ledger.export.manifest import Export
 from ledger.export.month import Month
-from ledger.export.take import take
+from ledger.export.take import ANSWER_S, take
 from ledger.ingest.shard_writer import ShardWriter
 from ledger.ingest.streams import Streams
 from ledger.reconcile.balances import Reconciler
@@ -132,7 +132,7 @@ async def export(settings: Settings, month: Month, into: Path) -> Export:
 
     Raise ``ExportError``, or ``ServiceError`` (LEDGER_UNAVAILABLE).
     """
-    pool = Pool(settings.database_url, 1, "export")
+    pool = Pool(settings.database_url, 1, "export", ANSWER_S)
     channel = open_channel(settings.wallet_address, settings)
     try:
         stub = WalletAuditServiceStub(channel)

@@ -14,7 +14,7 @@ from guilder.events.v1 import record_pb2 as events
 from guilder.wallet.v1.wallet_audit_service_pb2_grpc import WalletAuditServiceStub
 from ledger.export.manifest import MANIFEST_FILE, Export
 from ledger.export.month import Month
-from ledger.export.take import take
+from ledger.export.take import ANSWER_S, take
 from ledger.store.closed import Pages
 from ledger.store.pool import Pool
 from tests.ledger.running import Running
@@ -76,7 +76,7 @@ async def export(
     now: datetime = NOW,
 ) -> Export:
     """Export a month."""
-    pool = Pool(running.url, 1, "export")
+    pool = Pool(running.url, 1, "export", ANSWER_S)
     stub = WalletAuditServiceStub(running.channel)
     try:
         async with asyncio.timeout(60):

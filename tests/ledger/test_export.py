@@ -1,6 +1,8 @@
 """A closed month is exported whole, the same each time, and never when it is not closed."""
 
 import asyncio
+import errno
+import io
 import os
 import stat
 import sys
@@ -12,6 +14,7 @@ import pytest
 from guilder.events.v1 import record_pb2 as events
 from ledger.export.check import check
 from ledger.export.errors import ExportError
+from ledger.export.files import PackedFile
 from ledger.export.manifest import MANIFEST_FILE
 from ledger.export.month import Month, parse_month
 from ledger.store.closed import Pages
@@ -361,3 +364,24 @@ async def test_records_of_every_kind_hold(running: Running, tmp_path: Path) -> N
     august = await export(running, tmp_path, AUGUST)
     assert not texts(july.folder, august.folder)
     assert not texts(august.folder)
+
+
+class Full(io.BytesIO):
+    """A file on a full disk."""
+
+    def write(self, _: object) -> int:
+        """Write nothing."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+async def test_a_full_disk_is_told_as_one(
+    running: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not as a database that fails; and nothing is left of the export."""
+    await three_months(running)
+    with pytest.raises(ExportError, match=r"into: a can't be written: .*No space left on device"):
+        PackedFile("a", Full())
+    monkeypatch.setattr("os.fsync", Full().write)
+    with pytest.raises(ExportError, match=r"can't be written: .*No space left on device"):
+        await export(running, tmp_path)
+    assert not left(tmp_path)

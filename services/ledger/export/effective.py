@@ -8,6 +8,8 @@ import mmap
 import struct
 from pathlib import Path
 
+from ledger.export.files import written
+
 _ROW = struct.Struct(">QiQ")
 """seq, n, effective time in microseconds."""
 
@@ -17,14 +19,16 @@ class EffectiveTimes:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = path.open("x+b")
+        with written(path):
+            self._file = path.open("x+b")
         self._rows = 0
         self._map: mmap.mmap | None = None
 
     def add(self, seq: int, effective: dict[int, int]) -> None:
         """Add what the next record says, by place in it."""
         for n, effective_us in sorted(effective.items()):
-            self._file.write(_ROW.pack(seq, n, effective_us))
+            with written(self._path):
+                self._file.write(_ROW.pack(seq, n, effective_us))
             self._rows += 1
 
     def find(self, seq: int, n: int) -> int | None:
@@ -32,8 +36,9 @@ class EffectiveTimes:
         if not self._rows:
             return None
         if self._map is None:
-            self._file.flush()
-            self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+            with written(self._path):
+                self._file.flush()
+                self._map = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         low, high = 0, self._rows
         while low < high:
             middle = (low + high) // 2
@@ -50,5 +55,6 @@ class EffectiveTimes:
         """Delete it."""
         if self._map is not None:
             self._map.close()
-        self._file.close()
-        self._path.unlink()
+        with written(self._path):
+            self._file.close()
+            self._path.unlink()

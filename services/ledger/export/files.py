@@ -10,7 +10,7 @@ import os
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -32,7 +32,7 @@ class PackedFile:
 
     def __init__(self, name: str, file: IO[bytes]) -> None:
         self.name = name
-        self._file = _Hashed(file)
+        self._file = _Hashed(file, name)
         self._packer = gzip.GzipFile(
             filename="", mode="wb", compresslevel=PACK_LEVEL, fileobj=self._file, mtime=0
         )
@@ -53,15 +53,17 @@ class PackedFile:
 class _Hashed:
     """A file, and what was written to it."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], name: str) -> None:
         self._file = file
+        self._name = name
         self.digest = hashlib.sha256()
         self.size = 0
 
     def write(self, packed: bytes) -> int:
         self.digest.update(packed)
         self.size += len(packed)
-        return self._file.write(packed)
+        with written(self._name):
+            return self._file.write(packed)
 
     def flush(self) -> None:
         self._file.flush()
@@ -87,10 +89,17 @@ class Folder:
     def created(self, name: str) -> Iterator[IO[bytes]]:
         """Write a file that only its owner may read; at the block's end it is on the disk."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        with os.fdopen(os.open(self.partial / name, flags, 0o600), "wb") as file:
+        with written(name):
+            file = os.fdopen(os.open(self.partial / name, flags, 0o600), "wb")
+        try:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            with written(name):
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            # What is on the disk is there; what is not, goes with the folder.
+            with suppress(OSError):
+                file.close()
 
     def finish(self, made: Manifest) -> None:
         """Write the manifest, then give the folder its name."""
@@ -99,6 +108,18 @@ class Folder:
         _sync(self.partial)
         self.partial.rename(self.folder)
         _sync(self.folder.parent)
+
+
+@contextmanager
+def written(what: Path | str) -> Iterator[None]:
+    """Raise ``ExportError`` where a file can't be written.
+
+    Around the writing alone: what reads a database may fail by an ``OSError`` too.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ExportError(f"into: {what} can't be written: {error}") from None
 
 
 @contextmanager

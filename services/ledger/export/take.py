@@ -1,10 +1,10 @@
-"""Export a closed month: read it page by page from one snapshot, and write it as it comes.
+"""Export a closed month: read it page by page, and write it as it comes.
 
 Memory holds a page, never a month. What is exported is followed on the way, so that books that do
 not hold are not exported as if they did.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -44,6 +44,12 @@ from walletkit.ids import format_id, is_system
 SIDES = 2
 """Entries that a posting makes."""
 
+NEVER, NONE = 2**63, -1
+
+ANSWER_S = 3_600.0
+"""The longest statement: the trial balance at the month's end reads all accounts, and what has
+moved since; a page of entries may lie behind all that another shard did that day."""
+
 IDLE_S = 3_600
 """The server waits so long for the next page: a large file takes its time to reach the disk."""
 
@@ -60,6 +66,14 @@ class _Span(NamedTuple):
     shard: int
     before: Position
     last: Position
+
+
+class _Took(NamedTuple):
+    """What a shard's records hold."""
+
+    postings: int
+    times: tuple[int, int]
+    """Their least and their last; of no records the other way round, so that no day is between."""
 
 
 async def take(  # what it is made of, then where it goes
@@ -79,9 +93,13 @@ async def take(  # what it is made of, then where it goes
     await closing.require_received(pool, stub, month)
     try:
         with new_folder(into / f"guilder-ledger-{month}") as folder:
+            # What still changes is read first, at one moment. A snapshot keeps schema and
+            # partitions from being changed: it must not live as long as the files take.
             async with pool.snapshot() as session:
+                spans, lines = await _plan(session, month)
+            async with pool.session() as session:
                 await session.run(f"SET SESSION wait_timeout={IDLE_S:d}")
-                shards, sums = await _write(session, month, folder, pages)
+                shards, sums = await _write(session, spans, lines, folder, pages)
             made = Manifest(
                 version=version("guilder"),
                 month=str(month),
@@ -97,28 +115,35 @@ async def take(  # what it is made of, then where it goes
     return Export(folder.folder, made)
 
 
-async def _write(
-    session: Session, month: Month, folder: Folder, pages: Pages
-) -> tuple[list[ShardPart], Sums]:
+async def _plan(session: Session, month: Month) -> tuple[list[_Span], list[trial.Line]]:
+    """Return each shard's part of the month, and the books' lines at its end."""
     positions = {shard: at.seq for shard, at in (await audit.cursors(session)).items()}
-    sums = Sums()
-    parts: list[ShardPart] = []
     cuts = {
         shard: await closed.before(session, shard, seq, month.end_us)
         for shard, seq in positions.items()
     }
+    spans = []
     for shard, until in cuts.items():
         # A shard that began later is no part of the month, whenever it is exported.
         if until:
             first = await closed.before(session, shard, until, month.begin_us)
             ends = [await _position(session, shard, seq) for seq in (first, until)]
-            parts.append(
-                await _write_shard(session, month, _Span(shard, *ends), folder, pages, sums)
-            )
-    if not parts:
+            spans.append(_Span(shard, *ends))
+    if not spans:
         raise ExportError(f"month: {month} ended before the first record of any shard")
+    return spans, await trial.lines_until(session, positions, cuts, month.end_us)
+
+
+async def _write(
+    session: Session,
+    spans: Iterable[_Span],
+    lines: Iterable[trial.Line],
+    folder: Folder,
+    pages: Pages,
+) -> tuple[list[ShardPart], Sums]:
+    sums = Sums()
+    parts = [await _write_shard(session, span, folder, pages, sums) for span in spans]
     sums.require_zero()
-    lines = await trial.lines_until(session, positions, cuts, month.end_us)
     with folder.packed(TRIAL_FILE) as file:
         for line in sums.trial(lines):
             file.write(write_trial(line))
@@ -133,20 +158,15 @@ async def _position(session: Session, shard: int, seq: int) -> Position:
 
 
 async def _write_shard(
-    session: Session, month: Month, span: _Span, folder: Folder, pages: Pages, sums: Sums
+    session: Session, span: _Span, folder: Folder, pages: Pages, sums: Sums
 ) -> ShardPart:
     times = EffectiveTimes(folder.partial / "effective-times")
     try:
-        postings = await _write_records(session, span, folder, pages, times)
+        took = await _write_records(session, span, folder, pages, times)
         first: dict[bytes, EntryLine] = {}
         written = 0
-        reading = closed.entries(
-            session,
-            span.shard,
-            (span.before.seq, span.last.seq),
-            (month.begin_us, month.end_us),
-            pages.entries,
-        )
+        seqs = span.before.seq, span.last.seq
+        reading = closed.entries(session, span.shard, seqs, took.times, pages.entries)
         with folder.packed(entries_file(span.shard)) as file:
             async for entry, account_id, currency in reading:
                 effective_us = times.find(entry[3], entry[4])
@@ -161,19 +181,20 @@ async def _write_shard(
                 written += 1
     finally:
         times.close()
-    if written != postings * SIDES:
+    if written != took.postings * SIDES:
         raise _broken(
             *(span.shard, span.last.seq),
-            f"{written} entries are kept for the month's {postings} postings",
+            f"{written} entries are kept for the month's {took.postings} postings",
         )
     return _part(span, written, first)
 
 
 async def _write_records(
     session: Session, span: _Span, folder: Folder, pages: Pages, times: EffectiveTimes
-) -> int:
-    """Write the records, and return how many postings are in them."""
+) -> _Took:
+    """Write the records, and return what is in them."""
     shard, last, postings = span.shard, span.before, 0
+    least, most = NEVER, NONE
     reading = closed.records(session, shard, last.seq, span.last.seq, pages.records)
     with folder.packed(records_file(shard)) as file:
         async for row in reading:
@@ -186,11 +207,12 @@ async def _write_records(
                 raise _broken(shard, row.seq, f"it can't be read: {error!r}") from None
             times.add(row.seq, record.effective)
             postings += len(record.postings)
+            least, most = min(least, row.time_us), max(most, row.time_us)
             file.write(write_record(RecordLine(*row)))
             last = Position(row.seq, row.hash)
     if last != span.last:
         raise _broken(shard, last.seq, f"the month's last record is {span.last.seq}")
-    return postings
+    return _Took(postings, (least, most))
 
 
 def _part(span: _Span, entries: int, first: dict[bytes, EntryLine]) -> ShardPart:

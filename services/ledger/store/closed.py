@@ -1,6 +1,6 @@
-"""Read a closed month back, for its export. SQL only; every statement reads one bounded page.
+"""Read a closed month back, for its export. SQL only; every statement returns one bounded page.
 
-All of it in one session, which sees one moment of the database: nothing is locked.
+What it reads never changes any more, so no statement needs to see the same moment as another.
 """
 
 from collections.abc import AsyncIterator
@@ -94,11 +94,11 @@ async def entries(
 ) -> AsyncIterator[EntryRow]:
     """Yield the entries of a shard's records after a seq up to another, by day and wallet.
 
-    ``times`` are the least that the records can have, and what is beyond them: a day's entries lie
-    together, and only by day are they found.
+    ``times`` are the least and the last of the records, between which all their entries lie: those
+    take their record's time, or a later one of their wallet. By its day alone is an entry found,
+    and a day without any would be read to its end.
     """
-    first, beyond = times[0] - CLOCK_SLACK_US, times[1] + CLOCK_SLACK_US
-    for day in range(max(first, 0) // DAY_US, -(-beyond // DAY_US)):
+    for day in range(times[0] // DAY_US, times[1] // DAY_US + 1):
         wallet_id, version = b"", 0
         while True:
             rows = await session.rows(

@@ -23,12 +23,13 @@ _ROOT_CAUSES = (OSError, MySQLError, TimeoutError)
 class Session:
     """A leased session; each packet of statements has a deadline."""
 
-    def __init__(self, connection: asyncmy.Connection) -> None:
+    def __init__(self, connection: asyncmy.Connection, answer_s: float) -> None:
         self._connection = connection
+        self._answer_s = answer_s
 
     async def run(self, packet: str) -> list[Rows]:
         """Send statements and return the rows of each that has any."""
-        async with asyncio.timeout(READ_TIMEOUT_S):
+        async with asyncio.timeout(self._answer_s):
             return await run_packet(self._connection, packet)
 
     async def rows(self, query: str) -> Rows:
@@ -38,10 +39,14 @@ class Session:
 
 
 class Pool:
-    """At most ``size`` sessions, autocommitting; the one used last is used next."""
+    """At most ``size`` sessions, autocommitting; the one used last is used next.
 
-    def __init__(self, url: str, size: int, name: str) -> None:
+    ``answer_s`` is how long a packet may take.
+    """
+
+    def __init__(self, url: str, size: int, name: str, answer_s: float = READ_TIMEOUT_S) -> None:
         self._url = url
+        self._answer_s = answer_s
         self._free = asyncio.Semaphore(size)
         self._in_use = metrics.CONNECTIONS.of(name)
         self._waits = metrics.CONNECTION_WAITS.of(name)
@@ -55,13 +60,13 @@ class Pool:
         Raise ``ServiceError`` (LEDGER_UNAVAILABLE) when the database does not answer in time.
         """
         async with self._lease() as connection:
-            yield Session(connection)
+            yield Session(connection, self._answer_s)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session]:
         """Lease a session that sees one moment of the database, whatever is written meanwhile."""
         async with self._lease() as connection:
-            session = Session(connection)
+            session = Session(connection, self._answer_s)
             await session.run(
                 "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;"
                 " START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
