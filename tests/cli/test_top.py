@@ -29,6 +29,8 @@ from walletkit.stack.settings import MEASURED, free_ports
 
 SCRAPES = Path(__file__).parent / "scrapes"
 """Each process of a suite of two shards, before and after 240 transfers, 18 declines, 36 reads."""
+TOP = ("env", "--default-signal=INT", sys.executable, "-P", "-m", "guilder.cli", "top")
+"""Ctrl-C ends it, even where whoever started the tests has that ignored, as a shell's `&` does."""
 APART_S = 2.0
 """What the tests take for the time between them."""
 
@@ -317,7 +319,7 @@ def test_who_is_away_is_shown_as_away(environment: dict[str, str]) -> None:
 def test_it_lives_on_a_terminal(environment: dict[str, str]) -> None:
     """It draws frame after frame on a screen of its own, and leaves it at Ctrl-C, with 0."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-P", "-m", "guilder.cli", "top", "--interval", "0.3"]
+    command = [*TOP, "--interval", "0.3"]
     process = subprocess.Popen(
         command, env={**os.environ, **environment, "TERM": "xterm"}, stdout=theirs, stderr=theirs
     )
@@ -348,7 +350,7 @@ def test_it_lives_on_a_terminal(environment: dict[str, str]) -> None:
 
 def test_lines_for_machines_never_end_by_themselves(environment: dict[str, str]) -> None:
     """With --json and without --once there is a line for each frame."""
-    command = [sys.executable, "-P", "-m", "guilder.cli", "top", "--json", "--interval", "0.3"]
+    command = [*TOP, "--json", "--interval", "0.3"]
     with subprocess.Popen(
         command, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True
     ) as process:
