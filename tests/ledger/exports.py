@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from guilder.events.v1 import record_pb2 as events
 from guilder.wallet.v1.wallet_audit_service_pb2_grpc import WalletAuditServiceStub
+from ledger.export.check import check
 from ledger.export.manifest import MANIFEST_FILE, Export
 from ledger.export.month import Month
 from ledger.export.take import ANSWER_S, take
@@ -23,6 +24,8 @@ from walletkit.chain import next_hash
 
 JULY, AUGUST, SEPTEMBER = Month(2026, 7), Month(2026, 8), Month(2026, 9)
 NOW = datetime(2026, 9, 20, tzinfo=UTC)
+RECORDS, ENTRIES = "shard-0-records.jsonl.gz", "shard-0-entries.jsonl.gz"
+TRIAL = "trial-balance.jsonl.gz"
 LEAST = Pages(records=1, entries=1)
 
 Line = dict[str, Any]
@@ -114,6 +117,42 @@ def manifest_of(folder: Path) -> Line:
 def put_manifest(folder: Path, made: Line) -> None:
     """Write a manifest."""
     (folder / MANIFEST_FILE).write_text(json.dumps(made), encoding="utf-8")
+
+
+def told(*folders: Path) -> list[str]:
+    """Check, and return what is wrong, by the name of the file."""
+    where = f"{folders[0].parent}/"
+    return [str(fault).removeprefix(where) for fault in check(folders).faults.kept]
+
+
+def change(name: str, alter: Callable[[list[Line]], list[Line]]) -> Spoil:
+    """Write a file's lines anew, and make the manifest's hash fit."""
+
+    def spoil(folder: Path) -> None:
+        put_lines(folder / name, alter(lines_of(folder / name)))
+
+    return spoil
+
+
+def alter_line(number: int, **fields: object) -> Callable[[list[Line]], list[Line]]:
+    """Give a line, from 1, other fields."""
+
+    def alter(lines: list[Line]) -> list[Line]:
+        lines[number - 1] |= fields
+        return lines
+
+    return alter
+
+
+def in_manifest(alter: Callable[[Line], object]) -> Spoil:
+    """Change the manifest."""
+
+    def spoil(folder: Path) -> None:
+        made = manifest_of(folder)
+        alter(made)
+        put_manifest(folder, made)
+
+    return spoil
 
 
 def with_amount(line: Line, more: int) -> Line:

@@ -19,29 +19,26 @@ from ledger.export.lines import LineError, read_entry, read_record, read_trial
 from ledger.export.manifest import MANIFEST_FILE
 from tests.ledger.exports import (
     AUGUST,
+    ENTRIES,
+    RECORDS,
+    TRIAL,
     Line,
+    Spoil,
+    alter_line,
     chained,
+    change,
     export,
+    in_manifest,
     lines_of,
     manifest_of,
     put_lines,
     put_manifest,
     three_months,
+    told,
     with_amount,
 )
 from tests.ledger.running import Running
 from tests.ledger.shards import Shard
-
-RECORDS, ENTRIES = "shard-0-records.jsonl.gz", "shard-0-entries.jsonl.gz"
-TRIAL = "trial-balance.jsonl.gz"
-
-Spoil = Callable[[Path], None]
-
-
-def told(*folders: Path) -> list[str]:
-    """Check, and return what is wrong, by the name of the file."""
-    where = f"{folders[0].parent}/"
-    return [str(fault).removeprefix(where) for fault in check(folders).faults.kept]
 
 
 def flip(name: str) -> Spoil:
@@ -53,25 +50,6 @@ def flip(name: str) -> Spoil:
         (folder / name).write_bytes(kept)
 
     return spoil
-
-
-def change(name: str, alter: Callable[[list[Line]], list[Line]]) -> Spoil:
-    """Write a file's lines anew, and make the manifest's hash fit."""
-
-    def spoil(folder: Path) -> None:
-        put_lines(folder / name, alter(lines_of(folder / name)))
-
-    return spoil
-
-
-def alter_line(number: int, **fields: object) -> Callable[[list[Line]], list[Line]]:
-    """Give a line, from 1, other fields."""
-
-    def alter(lines: list[Line]) -> list[Line]:
-        lines[number - 1] |= fields
-        return lines
-
-    return alter
 
 
 def drop(number: int) -> Callable[[list[Line]], list[Line]]:
@@ -127,15 +105,24 @@ def _unbalanced(line: Line) -> Line:
     return line | changed
 
 
-def in_manifest(alter: Callable[[Line], object]) -> Spoil:
-    """Change the manifest."""
+def trial_twice(folder: Path) -> None:
+    """Tell other figures of an account first, and have the manifest count accounts."""
+    lines = lines_of(folder / TRIAL)
+    put_lines(folder / TRIAL, [_unbalanced(lines[0]), *lines])
+    in_manifest(lambda made: made["files"][-1].update(rows=len(lines)))(folder)
 
-    def spoil(folder: Path) -> None:
-        made = manifest_of(folder)
-        alter(made)
-        put_manifest(folder, made)
 
-    return spoil
+def wallet_twice(made: Line) -> None:
+    """List a shard's system wallet once more."""
+    made["shards"][0]["system_wallets"].append(made["shards"][0]["system_wallets"][0])
+
+
+UNMOVED = {"shard": 7} | {
+    f"{when}_{name}_minor": amount
+    for when in ("begin", "end")
+    for name, amount in (("debit", "5"), ("credit", "5"), ("net", "0"))
+}
+"""Of an account of a shard that is not exported, which is balanced, and did not move."""
 
 
 def add_file(folder: Path) -> None:
@@ -215,6 +202,14 @@ FAULTS: dict[str, tuple[Spoil, str]] = {
         change(TRIAL, alter_line(1, end_debit_minor="1", end_net_minor="0")),
         rf"{TRIAL}:1: not in the form",
     ),
+    "a line of the trial balance twice": (
+        trial_twice,
+        rf"{TRIAL}:2: shard 0, EUR, kind 0: a line before is of it too",
+    ),
+    "a trial balance of another shard": (
+        change(TRIAL, lambda lines: [*lines, lines[0] | UNMOVED]),
+        rf"{TRIAL}:\d+: shard 7 is not in the manifest",
+    ),
     "a sum of the trial balance": (
         change(TRIAL, drop(1)),
         rf"{TRIAL}: shard 0, EUR, kind 0: moved \(0, 0\), the entries give ",
@@ -263,6 +258,18 @@ FAULTS: dict[str, tuple[Spoil, str]] = {
     "another genesis": (
         in_manifest(lambda made: made["shards"][0].update(hash_before="00" * 32)),
         rf"{MANIFEST_FILE}: shard 0: hash_before is not that before a first record",
+    ),
+    "a file listed twice": (
+        in_manifest(lambda made: made["files"].append(made["files"][0])),
+        rf"{MANIFEST_FILE}: not a manifest: it: .*files: {RECORDS} is there 2 times",
+    ),
+    "a shard listed twice": (
+        in_manifest(lambda made: made["shards"].append(made["shards"][0])),
+        rf"{MANIFEST_FILE}: not a manifest: it: .*shards: 0 is there 2 times",
+    ),
+    "a system wallet listed twice": (
+        in_manifest(wallet_twice),
+        rf"{MANIFEST_FILE}: not a manifest: shards\.0: .*system_wallets: sys:0:\S+ is there 2 ",
     ),
     "a manifest that is none": (
         in_manifest(lambda made: made.update(month="2026-13")),

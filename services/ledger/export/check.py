@@ -124,11 +124,14 @@ class _Check:
 
     def _file(self, exported: _Exported, file: FileEntry) -> None:
         try:
-            size, sha256 = size_and_hash(exported.folder / file.name)
+            size, sha256 = size_and_hash(exported.folder / file.name, file.bytes + 1)
         except OSError as error:
             self._fault(exported, file.name, f"can't be read: {error.strerror}")
             return
-        if (size, sha256) != (file.bytes, file.sha256):
+        if size > file.bytes:
+            text = f"longer than the {file.bytes} bytes that the manifest says"
+            self._fault(exported, file.name, text)
+        elif (size, sha256) != (file.bytes, file.sha256):
             text = f"{size} bytes, SHA-256 {sha256}; the manifest says {file.bytes}, {file.sha256}"
             self._fault(exported, file.name, text)
 
@@ -175,16 +178,10 @@ class _Check:
 
     def _trial(self, exported: _Exported, sums: Sums) -> None:
         """Check the trial balance: against the entries, the month before, and zero."""
-        lines: dict[Key, TrialLine] = {}
-        try:
-            for _, line in read_lines(exported.folder / TRIAL_FILE, read_trial):
-                lines[line.shard, line.currency, line.kind] = line
-        except BrokenFileError as error:
-            self.faults.add(str(exported.folder / TRIAL_FILE), error.line, str(error))
+        lines = self._trial_lines(exported)
+        if lines is None:
             self._ends = None
             return
-        # A key that is there twice is seen by this, too.
-        self._rows(exported, TRIAL_FILE, len(lines))
         begins = {key: (line.begin_debit, line.begin_credit) for key, line in lines.items()}
         ends = {key: (line.end_debit, line.end_credit) for key, line in lines.items()}
         self._moved(exported, begins, ends, sums)
@@ -192,6 +189,27 @@ class _Check:
         self._zero(exported, ends)
         self._follows(exported, begins)
         self._ends = ends
+
+    def _trial_lines(self, exported: _Exported) -> dict[Key, TrialLine] | None:
+        """Read the trial balance; None, and a fault, where it can't be read to its end."""
+        path = exported.folder / TRIAL_FILE
+        shards = {part.shard for part in exported.manifest.shards}
+        lines: dict[Key, TrialLine] = {}
+        number = 0
+        try:
+            for number, line in read_lines(path, read_trial):
+                key = (line.shard, line.currency, line.kind)
+                if key in lines:
+                    self.faults.add(str(path), number, f"{_name(key)}: a line before is of it too")
+                if line.shard not in shards:
+                    text = f"shard {line.shard} is not in the manifest"
+                    self.faults.add(str(path), number, text)
+                lines[key] = line
+        except BrokenFileError as error:
+            self.faults.add(str(path), error.line, str(error))
+            return None
+        self._rows(exported, TRIAL_FILE, number)
+        return lines
 
     def _moved(
         self,

@@ -37,7 +37,7 @@ MAX_EXPLAINED = 20
 """Wallets whose entries are compared one by one; of others only that they differ is said."""
 
 MAX_EXPLAINED_ENTRIES = 100_000
-"""Of one wallet: all of them would be in memory."""
+"""Of all those wallets together: they are in memory."""
 
 _DIGEST_MASK = 2**64 - 1
 
@@ -191,10 +191,14 @@ class ShardCheck:
             for wallet_id in self._expected.keys() | self._found.keys()
             if self._expected.get(wallet_id, EMPTY) != self._found.get(wallet_id, EMPTY)
         )
-        explained = [one for one in differing if self._most(one) <= MAX_EXPLAINED_ENTRIES]
-        explained = explained[:MAX_EXPLAINED]
+        explained: list[bytes] = []
+        left = MAX_EXPLAINED_ENTRIES
         for wallet_id in differing:
-            if wallet_id not in explained:
+            most = self._most(wallet_id)
+            if len(explained) < MAX_EXPLAINED and most <= left:
+                explained.append(wallet_id)
+                left -= most
+            else:
                 text = f"entries of wallet {shown_id(wallet_id)} are not what the records give"
                 self._fault(self._entries, 0, text)
         if explained:

@@ -15,8 +15,11 @@ class Fault(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        """Write it as compilers do."""
-        return f"{self.file}:{self.line}: {self.text}" if self.line else f"{self.file}: {self.text}"
+        """Write it as compilers do, on one line: names and texts of a file may hold anything."""
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return "".join(
+            char if char.isprintable() else ascii(char)[1:-1] for char in f"{where}: {self.text}"
+        )
 
 
 class Faults:

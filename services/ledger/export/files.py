@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import os
 import shutil
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from typing import IO, TypeVar
 from ledger.export.errors import BrokenFileError, ExportError
 from ledger.export.lines import LineError
 from ledger.export.manifest import MANIFEST_FILE, FileEntry, Manifest
+from ledger.export.regular import open_regular
 
 _T = TypeVar("_T")
 
@@ -151,7 +153,7 @@ def read_lines(path: Path, read: Callable[[bytes], _T]) -> Iterator[tuple[int, _
     """
     number = 0
     try:
-        with gzip.open(path) as file:
+        with open_regular(path) as packed, gzip.GzipFile(fileobj=packed, mode="rb") as file:
             while line := file.readline(MAX_LINE_BYTES):
                 number += 1
                 if not line.endswith(b"\n"):
@@ -163,12 +165,12 @@ def read_lines(path: Path, read: Callable[[bytes], _T]) -> Iterator[tuple[int, _
         raise BrokenFileError(number + 1, f"can't be read on: {error}") from None
 
 
-def size_and_hash(path: Path) -> tuple[int, str]:
-    """Return a file's bytes and SHA-256. Raise ``OSError``."""
+def size_and_hash(path: Path, most_bytes: int = sys.maxsize) -> tuple[int, str]:
+    """Return a file's bytes and SHA-256, of its first bytes alone. Raise ``OSError``."""
     digest = hashlib.sha256()
     size = 0
-    with path.open("rb") as file:
-        while chunk := file.read(HASH_CHUNK_BYTES):
+    with open_regular(path) as file:
+        while chunk := file.read(min(HASH_CHUNK_BYTES, most_bytes - size)):
             digest.update(chunk)
             size += len(chunk)
     return size, digest.hexdigest()

@@ -7,6 +7,7 @@ whoever reads one and writes it again has the same bytes.
 
 import base64
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
@@ -28,6 +29,13 @@ _TYPE_NAMES = {
 } | {0: _LEG}
 _TYPES = {name: number for number, name in _TYPE_NAMES.items()}
 _KINDS = {account.name: int(account.kind) for account in BY_KIND.values()}
+
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+_ANY = re.compile(r".*", re.DOTALL)
+_CURRENCY = re.compile(r"[A-Z0-9]{1,12}")
+_DELTA = re.compile(r"-?[0-9]{1,19}")
+_MINOR = re.compile(r"-?[0-9]{1,38}")
+"""As many digits as the ledger keeps, so that what is summed up is within what a manifest says."""
 
 
 class LineError(ValueError):
@@ -164,7 +172,7 @@ def _read(text: bytes, make: Callable[[Any], _T], write: Callable[[_T], bytes]) 
     try:
         line = make(json.loads(text))
         written = write(line)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise LineError(f"not a line of this file: {error!r}"[:200]) from None
     if written != text:
         raise LineError("not in the form in which an export writes it")
@@ -188,18 +196,22 @@ def _entry_of(fields: Mapping[str, Any]) -> EntryLine:
         *(parse_wallet_id(fields["wallet_id"]), _int(fields, "version"), day_of(time_us)),
         *(_int(fields, "seq"), _int(fields, "n"), _int(fields, "posting")),
         *(parse_id(fields["transaction_id"]), parse_wallet_id(fields["counterparty"])),
-        *(int(fields["delta_minor"]), int(fields["balance_after_minor"]), time_us),
+        int(_str(fields, "delta_minor", _DELTA)),
+        int(_str(fields, "balance_after_minor", _MINOR)),
+        time_us,
         _TYPES[kind] if kind in _TYPES else int(kind),
     )
-    owner, currency = _str(fields, "account_id"), _str(fields, "currency_code")
+    owner, currency = _str(fields, "account_id"), _str(fields, "currency_code", _CURRENCY)
     return EntryLine(entry, owner, currency, _us(fields["effective_at"]))
 
 
 def _trial_of(fields: Mapping[str, Any]) -> TrialLine:
     return TrialLine(
-        *(_int(fields, "shard"), _str(fields, "currency_code"), _KINDS[fields["account"]]),
-        *(int(fields["begin_debit_minor"]), int(fields["begin_credit_minor"])),
-        *(int(fields["end_debit_minor"]), int(fields["end_credit_minor"])),
+        _int(fields, "shard"),
+        _str(fields, "currency_code", _CURRENCY),
+        _KINDS[fields["account"]],
+        *(int(_str(fields, f"begin_{side}_minor", _MINOR)) for side in ("debit", "credit")),
+        *(int(_str(fields, f"end_{side}_minor", _MINOR)) for side in ("debit", "credit")),
     )
 
 
@@ -210,9 +222,9 @@ def _int(fields: Mapping[str, Any], name: str) -> int:
     return value
 
 
-def _str(fields: Mapping[str, Any], name: str) -> str:
+def _str(fields: Mapping[str, Any], name: str, form: re.Pattern[str] = _ANY) -> str:
     value = fields[name]
-    if type(value) is not str:
+    if type(value) is not str or form.fullmatch(value) is None:
         raise TypeError(name)
     return value
 

@@ -1,13 +1,23 @@
 """What an export says of itself: ``manifest.json`` beside its files. No I/O but that file."""
 
+from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from ledger.export.errors import BrokenFileError
 from ledger.export.month import parse_month
+from ledger.export.regular import open_regular
 from walletkit.ids import is_system, parse_wallet_id
 
 MANIFEST_FILE = "manifest.json"
@@ -24,6 +34,12 @@ def _check_wallet(text: str) -> str:
     if not is_system(parse_wallet_id(text)):
         raise ValueError("not a system wallet")
     return text
+
+
+def _check_once(what: str, names: Iterable[object]) -> None:
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise ValueError(f"{what}: {name} is there {times} times")
 
 
 HexHash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -66,6 +82,11 @@ class ShardPart(_Part):
     system_wallets: tuple[SystemWallet, ...]
     """Those that the month moved."""
 
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        _check_once("system_wallets", (wallet.wallet_id for wallet in self.system_wallets))
+        return self
+
 
 class Sum(_Part):
     """All entries of a currency, over all shards: as much is debited as credited."""
@@ -89,6 +110,12 @@ class Manifest(_Part):
     shards: tuple[ShardPart, ...]
     sums: tuple[Sum, ...]
 
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        _check_once("files", (file.name for file in self.files))
+        _check_once("shards", (part.shard for part in self.shards))
+        return self
+
 
 class Export(NamedTuple):
     """A finished export and its folder."""
@@ -110,7 +137,7 @@ def entries_file(shard: int) -> str:
 def read(folder: Path) -> Manifest:
     """Read an export's manifest. Raise ``BrokenFileError`` unless it is one, and whole."""
     try:
-        with (folder / MANIFEST_FILE).open("rb") as file:
+        with open_regular(folder / MANIFEST_FILE) as file:
             return Manifest.model_validate_json(file.read(MAX_MANIFEST_BYTES))
     except OSError as error:
         raise BrokenFileError(0, f"no finished export: {error.strerror}") from None
