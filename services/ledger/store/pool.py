@@ -23,7 +23,7 @@ _ROOT_CAUSES = (OSError, MySQLError, TimeoutError)
 class Session:
     """A leased session; each packet of statements has a deadline."""
 
-    def __init__(self, connection: asyncmy.Connection, answer_s: float) -> None:
+    def __init__(self, connection: asyncmy.Connection, answer_s: float = READ_TIMEOUT_S) -> None:
         self._connection = connection
         self._answer_s = answer_s
 
