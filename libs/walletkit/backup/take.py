@@ -1,6 +1,5 @@
 """Dump one database as of one moment, into a folder that appears when it is whole."""
 
-import os
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from walletkit.backup.dump import Dump
 from walletkit.backup.errors import BackupError
 from walletkit.backup.manifest import Manifest
 from walletkit.backup.programs import MAX_PACKET, Deadline, login_file, running
+from walletkit.durable import sync_file, sync_folder
 from walletkit.sql.session import parse_url
 
 OPTIONS = (
@@ -78,9 +78,9 @@ def take(url: str, into: Path, deadline_s: float) -> Backup:
             dump_sha256=dump.sha256,
         )
         _write(partial / manifest.MANIFEST_FILE, made)
-        _sync(partial)
+        sync_folder(partial)
         partial.rename(folder)
-        _sync(into)
+        sync_folder(into)
     except OSError as error:
         raise BackupError(f"the backup can't be written: {error}") from None
     finally:
@@ -112,22 +112,11 @@ def _dump(url: str, path: Path, deadline: Deadline) -> Dump:
         path.chmod(0o600)
         assert child.stdout is not None, "it is a pipe"
         dump.pack(child.stdout, file)
-        file.flush()
-        os.fsync(file.fileno())
+        sync_file(file)
     return dump
 
 
 def _write(path: Path, made: Manifest) -> None:
     with path.open("x", encoding="utf-8") as file:
         file.write(made.model_dump_json(indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Make a folder's names durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_file(file)

@@ -21,7 +21,7 @@ from ledger.export.manifest import (
     records_file,
 )
 from ledger.export.month import Month, parse_month
-from ledger.export.sums import Key, Sums
+from ledger.export.sums import Key, Sums, not_zero
 from walletkit.ids import parse_wallet_id, system_parts
 
 _Begin = tuple[int, int]
@@ -168,7 +168,7 @@ class _Check:
             self._fault(exported, name, f"{rows} lines; the manifest says {said[0]}")
 
     def _sums(self, exported: _Exported, sums: Sums) -> None:
-        for shard, currency, net in sums.not_zero():
+        for shard, currency, net in not_zero(sums.moved):
             text = f"entries in {currency} sum to {net}, not to 0"
             self._fault(exported, entries_file(shard), text)
         if sums.told() != exported.manifest.sums:
@@ -236,13 +236,9 @@ class _Check:
                     self._fault(exported, TRIAL_FILE, f"{wallet.wallet_id}: {text}")
 
     def _zero(self, exported: _Exported, ends: Mapping[Key, _Begin]) -> None:
-        nets: dict[tuple[int, str], int] = {}
-        for (shard, currency, _), (debit, credit) in ends.items():
-            nets[shard, currency] = nets.get((shard, currency), 0) + credit - debit
-        for (shard, currency), net in sorted(nets.items()):
-            if net:
-                text = f"shard {shard}, {currency}: sums to {net}, not to 0"
-                self._fault(exported, TRIAL_FILE, text)
+        for shard, currency, net in not_zero(ends):
+            text = f"shard {shard}, {currency}: sums to {net}, not to 0"
+            self._fault(exported, TRIAL_FILE, text)
 
     def _follows(self, exported: _Exported, begins: Mapping[Key, _Begin]) -> None:
         """Compare the begin with the end of the month before, or with nothing."""

@@ -18,7 +18,6 @@ from ledger.export.faults import Faults
 from ledger.export.files import read_lines
 from ledger.export.lines import (
     EntryLine,
-    RecordLine,
     differences,
     read_entry,
     read_record,
@@ -28,6 +27,7 @@ from ledger.export.lines import (
 from ledger.export.manifest import MANIFEST_FILE, ShardPart, entries_file, records_file
 from ledger.export.month import Month
 from ledger.export.sums import Sums
+from ledger.store.audit import RecordRow
 from ledger.store.closed import CLOCK_SLACK_US
 from ledger.store.codec import MalformedRecordError, UnknownVersionError, decode
 from walletkit.chain import next_hash
@@ -111,7 +111,7 @@ class ShardCheck:
             )
         return True
 
-    def _record_lines(self) -> Iterator[tuple[int, RecordLine | None]]:
+    def _record_lines(self) -> Iterator[tuple[int, RecordRow | None]]:
         """Yield the records; None, and a fault, where the file can't be read on."""
         try:
             yield from read_lines(self._records, read_record)
@@ -119,7 +119,7 @@ class ShardCheck:
             self._fault(self._records, error.line, str(error))
             yield error.line, None
 
-    def _follow(self, number: int, books: Books, line: RecordLine) -> None:
+    def _follow(self, number: int, books: Books, line: RecordRow) -> None:
         """Check that a record follows the one before, and go on from what it says of itself."""
         fault = self._fault
         if line.seq != books.seq + 1:
@@ -139,7 +139,7 @@ class ShardCheck:
         who = f"wallet {shown_id(mismatch.wallet_id)}: " if mismatch.wallet_id else ""
         self._fault(self._records, number, f"{who}{mismatch.sentence()}")
 
-    def _decode(self, number: int, line: RecordLine) -> Record | None:
+    def _decode(self, number: int, line: RecordRow) -> Record | None:
         try:
             record = decode(line.payload)
         except (MalformedRecordError, UnknownVersionError) as error:

@@ -26,10 +26,10 @@ class EffectiveTimes:
 
     def add(self, seq: int, effective: dict[int, int]) -> None:
         """Add what the next record says, by place in it."""
-        for n, effective_us in sorted(effective.items()):
-            with written(self._path):
-                self._file.write(_ROW.pack(seq, n, effective_us))
-            self._rows += 1
+        rows = [_ROW.pack(seq, n, effective_us) for n, effective_us in sorted(effective.items())]
+        with written(self._path):
+            self._file.write(b"".join(rows))
+        self._rows += len(rows)
 
     def find(self, seq: int, n: int) -> int | None:
         """Return the time of a place, None where the record says none. Nothing is added after."""

@@ -19,6 +19,7 @@ from ledger.export.errors import BrokenFileError, ExportError
 from ledger.export.lines import LineError
 from ledger.export.manifest import MANIFEST_FILE, FileEntry, Manifest
 from ledger.export.regular import open_regular
+from walletkit.durable import sync_file, sync_folder
 
 _T = TypeVar("_T")
 
@@ -96,8 +97,7 @@ class Folder:
         try:
             yield file
             with written(name):
-                file.flush()
-                os.fsync(file.fileno())
+                sync_file(file)
         finally:
             # What is on the disk is there; what is not, goes with the folder.
             with suppress(OSError):
@@ -107,9 +107,9 @@ class Folder:
         """Write the manifest, then give the folder its name."""
         with self.created(MANIFEST_FILE) as file:
             file.write(made.model_dump_json(indent=2).encode() + b"\n")
-        _sync(self.partial)
+        sync_folder(self.partial)
         self.partial.rename(self.folder)
-        _sync(self.folder.parent)
+        sync_folder(self.folder.parent)
 
 
 @contextmanager
@@ -174,12 +174,3 @@ def size_and_hash(path: Path, most_bytes: int = sys.maxsize) -> tuple[int, str]:
             digest.update(chunk)
             size += len(chunk)
     return size, digest.hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    """Make a folder's names durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 from guilder.events.v1 import record_pb2 as events
 from ledger.domain.chart import BY_KIND
 from ledger.domain.journal import Entry
+from ledger.store.audit import RecordRow
 from walletkit.clock import day_of, to_datetime, to_us
 from walletkit.ids import format_id, parse_id, parse_wallet_id
 
@@ -42,16 +43,6 @@ class LineError(ValueError):
     """A line is not one that an export writes."""
 
 
-class RecordLine(NamedTuple):
-    """A record as it stands in the chain."""
-
-    seq: int
-    prev_hash: bytes
-    hash: bytes
-    time_us: int
-    payload: bytes
-
-
 class EntryLine(NamedTuple):
     """An entry, with what else the books know of it."""
 
@@ -75,7 +66,7 @@ class TrialLine(NamedTuple):
     end_credit: int
 
 
-def write_record(line: RecordLine) -> bytes:
+def write_record(line: RecordRow) -> bytes:
     """Write a record: `record` is its bytes as they are hashed, in base64."""
     return _write(
         {
@@ -88,7 +79,7 @@ def write_record(line: RecordLine) -> bytes:
     )
 
 
-def read_record(text: bytes) -> RecordLine:
+def read_record(text: bytes) -> RecordRow:
     """Read a record. Raise ``LineError``."""
     return _read(text, _record_of, write_record)
 
@@ -179,8 +170,8 @@ def _read(text: bytes, make: Callable[[Any], _T], write: Callable[[_T], bytes]) 
     return line
 
 
-def _record_of(fields: Mapping[str, Any]) -> RecordLine:
-    return RecordLine(
+def _record_of(fields: Mapping[str, Any]) -> RecordRow:
+    return RecordRow(
         _int(fields, "seq"),
         bytes.fromhex(fields["prev_hash"]),
         bytes.fromhex(fields["hash"]),

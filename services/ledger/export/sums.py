@@ -1,6 +1,6 @@
 """Sum a month's entries up: by currency, and for the trial balance. Pure."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from ledger.export.errors import ExportError
 from ledger.export.lines import EntryLine, TrialLine
@@ -44,18 +44,9 @@ class Sums:
             for currency, (debit, credit) in sorted(found.items())
         )
 
-    def not_zero(self) -> Iterator[tuple[int, str, int]]:
-        """Yield shard, currency and sum where debits are not credits."""
-        nets: dict[tuple[int, str], int] = {}
-        for (shard, currency, _), (debit, credit) in self.moved.items():
-            nets[shard, currency] = nets.get((shard, currency), 0) + credit - debit
-        for (shard, currency), net in sorted(nets.items()):
-            if net:
-                yield shard, currency, net
-
     def require_zero(self) -> None:
         """Raise ``ExportError`` where debits are not credits."""
-        for shard, currency, net in self.not_zero():
+        for shard, currency, net in not_zero(self.moved):
             raise ExportError(
                 f"shard: {shard}: the month's entries in {currency} sum to {net}, not to 0. These "
                 "books do not hold, and are not exported: see guilder verify"
@@ -74,3 +65,13 @@ class Sums:
                     *(line.debit - debit, line.credit - credit),
                     *(line.debit, line.credit),
                 )
+
+
+def not_zero(figures: Mapping[Key, tuple[int, int]]) -> Iterator[tuple[int, str, int]]:
+    """Yield shard, currency and sum where debits are not credits."""
+    nets: dict[tuple[int, str], int] = {}
+    for (shard, currency, _), (debit, credit) in figures.items():
+        nets[shard, currency] = nets.get((shard, currency), 0) + credit - debit
+    for (shard, currency), net in sorted(nets.items()):
+        if net:
+            yield shard, currency, net

@@ -16,7 +16,6 @@ from ledger.export.errors import ExportError
 from ledger.export.files import Folder, new_folder
 from ledger.export.lines import (
     EntryLine,
-    RecordLine,
     write_entry,
     write_record,
     write_trial,
@@ -208,7 +207,7 @@ async def _write_records(
             times.add(row.seq, record.effective)
             postings += len(record.postings)
             least, most = min(least, row.time_us), max(most, row.time_us)
-            file.write(write_record(RecordLine(*row)))
+            file.write(write_record(row))
             last = Position(row.seq, row.hash)
     if last != span.last:
         raise _broken(shard, last.seq, f"the month's last record is {span.last.seq}")
