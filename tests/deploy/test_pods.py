@@ -182,7 +182,7 @@ def test_probes_ask_what_is_answered(name: str) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_a_pod_is_given_the_time_that_it_takes_to_end(name: str) -> None:
     """First nobody sends it calls any more, then it drains; killed before that it loses calls."""
-    drains_s = server.LINGER_S + server.REFUSE_S + server.GRACE_S + server.DRAIN_S
+    drains_s = server.CALLS_S + server.DRAIN_S
     slowest_s = max(drains_s, workers.STOP_S)
     for component, deployment in of(name, "Deployment").items():
         pod = deployment["spec"]["template"]["spec"]

@@ -40,6 +40,8 @@ STOP_S = 10.0
 LIMIT_S = 240
 GHZ_RATE = 50
 """Calls of ghz a second."""
+GONE_S = 0.5
+"""Nobody is connected for so long: who has just left may come back, for both listen at one port."""
 BETWEEN_S = 1.0
 """For so long both serve, and then the new one alone."""
 
@@ -173,9 +175,11 @@ async def drain(folder: Path) -> None:
             async with ask.post(f"http://envoy/{path}") as reply:
                 assert reply.status == 200
         give_up = time.monotonic() + DRAIN_S + STOP_S
-        while await connections(ask):
+        gone_s = 0.0
+        while gone_s < GONE_S:
             assert time.monotonic() < give_up, "callers stay at an Envoy that drains"
             await asyncio.sleep(0.1)
+            gone_s = 0.0 if await connections(ask) else gone_s + 0.1
 
 
 @asynccontextmanager

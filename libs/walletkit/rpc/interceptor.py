@@ -12,7 +12,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeAlias, cast
 
 import grpc
@@ -77,8 +77,14 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         self._plain = Ways({}, {})
         self._keyed = Ways({}, {})
         """Of calls that bring their idempotency key in the metadata."""
-        self._refusing = False
+        self.last_call = 0.0
+        """When the last call came since ``note_calls``, by ``time.monotonic``; 0: none has."""
+        self._noting = self._refusing = False
         self._spans = tracing.active()
+
+    def note_calls(self) -> None:
+        """Tell from now on when calls come."""
+        self._noting = True
 
     def refuse(self) -> None:
         """Answer every new call with SHUTTING_DOWN; those that have begun go on."""
@@ -160,6 +166,8 @@ class StatusInterceptor(grpc.aio.ServerInterceptor):
         return _refusal(missing(), method)
 
     def _admit(self) -> None:
+        if self._noting:
+            self.last_call = monotonic()
         if self._refusing:
             raise ServiceError("SHUTTING_DOWN", "the process is stopping; nothing was changed")
 
