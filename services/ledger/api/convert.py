@@ -10,13 +10,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from guilder.events.v1 import record_pb2 as events
 from guilder.ledger.v1 import ledger_service_pb2 as api
-from guilder.type.v1.position_pb2 import Position
 from ledger.domain.chart import BY_KIND, ChartAccount
 from ledger.store.queries import EntryRow
 from ledger.store.trial import Line
 from walletkit.errors import invalid_field
 from walletkit.ids import format_id, parse_wallet_id
-from walletkit.rpc.times import MICROS, NANOS_OF_MICRO, timestamp
+from walletkit.rpc import times
+from walletkit.rpc.times import MICROS, NANOS_OF_MICRO
 
 _MAX_SECONDS = 253_402_300_800
 """Timestamp's end: the year 10000."""
@@ -45,21 +45,22 @@ def moment(message: Message, field: str) -> int | None:
     return time.seconds * MICROS - (-time.nanos // NANOS_OF_MICRO)
 
 
-def entry(wallet_text: str, currency: str, exponent: int, row: EntryRow) -> api.Entry:
-    """Render an entry; ``exponent`` is the currency's."""
-    return api.Entry(
-        wallet_id=wallet_text,
-        version=row.version,
-        transaction_id=format_id(row.tx_id),
-        side=api.ENTRY_SIDE_DEBIT if row.delta < 0 else api.ENTRY_SIDE_CREDIT,
-        amount_minor=abs(row.delta),
-        posted_after_minor=str(row.balance_after),
-        currency_code=currency,
-        counterparty_wallet_id=format_id(row.counterparty),
-        position=Position(shard=row.shard, seq=row.seq),
-        create_time=timestamp(row.time_us),
-        exponent=exponent,
-    )
+def fill_entry(
+    into: api.Entry, wallet_text: str, currency: str, exponent: int, row: EntryRow
+) -> None:
+    """Render an entry where it is to stand; ``exponent`` is the currency's."""
+    into.wallet_id = wallet_text
+    into.version = row.version
+    into.transaction_id = format_id(row.tx_id)
+    into.side = api.ENTRY_SIDE_DEBIT if row.delta < 0 else api.ENTRY_SIDE_CREDIT
+    into.amount_minor = abs(row.delta)
+    into.posted_after_minor = str(row.balance_after)
+    into.currency_code = currency
+    into.counterparty_wallet_id = format_id(row.counterparty)
+    position = into.position
+    position.shard, position.seq = row.shard, row.seq
+    times.write(into.create_time, row.time_us)
+    into.exponent = exponent
 
 
 def description(opaque: bytes) -> str:

@@ -74,12 +74,14 @@ class Lists:
         size = pages.size_of(request.page_size)
         await self._waiting.for_wallet(request, query.wallet_id, context)
         async with self._pool.session() as session:
-            page = await _of_wallets(session, query, size, request.page_token)
-        return api.ListEntriesResponse(
-            entries=[_entry(found, page) for found in page.found],
-            next_page_token=_token(query, page),
-            position=page.position,
+            # An entry does not tell its transaction's home: nobody need look for it.
+            page = await _of_wallets(session, query, size, request.page_token, homes=False)
+        response = api.ListEntriesResponse(
+            next_page_token=_token(query, page), position=page.position
         )
+        for found in page.found:
+            _fill_entry(response.entries.add(), found, page)
+        return response
 
     async def list_transactions(
         self, request: api.ListTransactionsRequest, context: Context
@@ -131,7 +133,9 @@ async def find(session: Session, wallet_id: bytes, shown: str = "") -> tuple[Acc
     return account, Position(shard=account.shard, seq=seq)
 
 
-async def _of_wallets(session: Session, query: Query, size: int, token: str) -> _Page:
+async def _of_wallets(
+    session: Session, query: Query, size: int, token: str, *, homes: bool = True
+) -> _Page:
     """Read a page of a wallet's or an account's entries."""
     resumed = _read_marks(query, token) if token else None
     wallets, position = await _wallets(session, query)
@@ -145,7 +149,7 @@ async def _of_wallets(session: Session, query: Query, size: int, token: str) -> 
         ]
     )
     merge = Merge(marks, query.filters.types, query.start_us, size + 1)
-    source = OfWallets(merge)
+    source = OfWallets(merge, homes=homes)
     found, unused = await _fill(session, source, query.filters, size)
     place = None
     if unused or not source.done:
@@ -240,7 +244,7 @@ async def _transactions(session: Session, page: _Page) -> list[api.JournalTransa
     for found in page.found:
         item = api.JournalTransaction()
         if found.row is not None:
-            item.entry.CopyFrom(_entry(found, page))
+            _fill_entry(item.entry, found, page)
         if found.place in read:
             transaction, time_us = read[found.place]
             item.transaction.CopyFrom(transaction)
@@ -250,9 +254,9 @@ async def _transactions(session: Session, page: _Page) -> list[api.JournalTransa
     return listed
 
 
-def _entry(found: Found, page: _Page) -> api.Entry:
+def _fill_entry(into: api.Entry, found: Found, page: _Page) -> None:
     if found.row is None:
         raise AssertionError
     currency = page.wallets[found.wallet_id].currency
     digits = page.exponents[currency]
-    return convert.entry(format_id(found.wallet_id), currency, digits, found.row)
+    convert.fill_entry(into, format_id(found.wallet_id), currency, digits, found.row)

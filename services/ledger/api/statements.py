@@ -22,7 +22,7 @@ from ledger.store.statement import (
 )
 from walletkit.errors import ServiceError, invalid_field
 from walletkit.ids import format_id, is_system
-from walletkit.rpc.times import timestamp
+from walletkit.rpc import times
 
 log = structlog.get_logger()
 
@@ -126,11 +126,9 @@ def _render(
         sums.add(row.delta)
         if recorded and row.balance_after != sums.balance:
             _refuse(period, f"after version {row.version}", row.balance_after, sums.balance)
-        line = api.StatementLine(
-            entry=convert.entry(wallet_text, currency, digits, row),
-            balance_minor=str(sums.balance),
-            effective_time=timestamp(effective_us or time_us),
-        )
+        line = api.StatementLine(balance_minor=str(sums.balance))
+        convert.fill_entry(line.entry, wallet_text, currency, digits, row)
+        times.write(line.effective_time, effective_us or time_us)
         if transaction is not None:
             line.type = transaction.type
             line.reference = transaction.reference.decode(errors="replace")

@@ -75,6 +75,8 @@ class Merge:
         rows = min(max(expected // max(len(marks), 1) + 1, FIRST_ROWS), MAX_ROWS)
         self._streams = [_Stream(mark, types, start_us or 0, rows) for mark in marks]
         self._ready: list[tuple[tuple[int, ...], int]] = []
+        self._empty = [number for number, stream in enumerate(self._streams) if not stream.ended]
+        """Wallets with more entries than have been read, and none of those left."""
         self.scanned = 0
 
     @property
@@ -89,12 +91,11 @@ class Merge:
         """
         taken: list[WalletRow] = []
         while len(taken) < count:
-            empty = [stream for stream in self._streams if not stream.rows and not stream.ended]
-            if empty:
+            if self._empty:
                 # Without the newest entry of every wallet nobody knows which one is the next.
                 if self.scanned >= budget:
                     break
-                await self._fill(session, empty)
+                await self._fill(session)
             elif self._ready:
                 number = heapq.heappop(self._ready)[1]
                 stream = self._streams[number]
@@ -118,8 +119,8 @@ class Merge:
                 found.append(stream.mark)
         return found
 
-    async def _fill(self, session: Session, empty: Sequence["_Stream"]) -> None:
-        pending = list(empty)
+    async def _fill(self, session: Session) -> None:
+        pending = [self._streams[number] for number in self._empty]
         while pending:
             results = iter(await session.run(";".join([stream.query() for stream in pending])))
             for stream in pending:
@@ -127,15 +128,17 @@ class Merge:
             # Days without entries are no work, and are passed over in a few growing steps: who
             # stopped among them would begin with the smallest step again.
             pending = [stream for stream in pending if stream.between_days]
-        for number, stream in enumerate(self._streams):
-            if stream in empty:
-                self._offer(number)
+        filled, self._empty = self._empty, []
+        for number in filled:
+            self._offer(number)
 
     def _offer(self, number: int) -> None:
         """Let a wallet's newest entry take part."""
         stream = self._streams[number]
         if stream.rows:
             heapq.heappush(self._ready, (_order(stream.rows[0]), number))
+        elif not stream.ended:
+            self._empty.append(number)
 
 
 def _order(row: EntryRow) -> tuple[int, ...]:

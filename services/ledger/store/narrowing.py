@@ -63,8 +63,10 @@ class Source(Protocol):
 class OfWallets:
     """The transactions behind entries of wallets."""
 
-    def __init__(self, merge: Merge) -> None:
+    def __init__(self, merge: Merge, *, homes: bool = True) -> None:
+        """Merge entries; without ``homes`` a landed leg's transaction has no place."""
         self._merge = merge
+        self._homes = homes
 
     @property
     def scanned(self) -> int:
@@ -79,7 +81,8 @@ class OfWallets:
     async def take(self, session: Session, count: int, budget: int) -> list[Found]:
         """Return the next entries with their transactions' places."""
         rows = await self._merge.take(session, count, budget)
-        homes = await homes_of_legs(session, {row.tx_id for _, row in rows if row.n < 0})
+        legs = {row.tx_id for _, row in rows if row.n < 0} if self._homes else ()
+        homes = await homes_of_legs(session, legs)
         return [
             Found(
                 row.tx_id,

@@ -52,6 +52,9 @@ class EntryRow(NamedTuple):
     """The transaction's; 0 where only its home's record has it."""
 
 
+_BALANCE = EntryRow._fields.index("balance_after")
+
+
 class Edge(NamedTuple):
     """The newest entry before some moment."""
 
@@ -254,5 +257,6 @@ def _edge(row: tuple[Any, ...]) -> Edge:
 
 def entry_of(row: tuple[Any, ...]) -> EntryRow:
     """Read a row of ``ENTRY_COLUMNS``; the driver gives DECIMAL as ``Decimal``."""
-    entry = EntryRow(*row)
-    return entry._replace(balance_after=int(entry.balance_after))
+    values = list(row)
+    values[_BALANCE] = int(values[_BALANCE])
+    return EntryRow(*values)
