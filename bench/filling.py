@@ -59,6 +59,8 @@ class Goal:
     """Of all kinds, deposits and those of earlier runs included."""
     least_disk_gb: float = DISK_GB
     records_behind: int = RECORDS_BEHIND
+    within: bool = False
+    """Whether payer and payee of a transfer are on one shard: no legs, a third of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,11 @@ class Filler:
     async def transfer(self, wallets: Sequence[str], there: int) -> None:
         """Make as many transfers as are missing, of any two wallets each."""
         progress = await self._begin("transactions", there, max(there, self._goal.transactions))
-        batches = _transfers(wallets, progress.goal - there)
+        pools = [wallets]
+        if self._goal.within:
+            groups = pairs.by_shard(wallets, len(self._stack.settings.shard_ports))
+            pools = [group for group in groups if len(group) > 1]
+        batches = _transfers(pools, progress.goal - there)
 
         async def some(batch: tuple[int, Sequence[pb.TransferRequest]]) -> None:
             number, asked = batch
@@ -289,14 +295,16 @@ class Filler:
 
 
 def _transfers(
-    wallets: Sequence[str], count: int
+    pools: Sequence[Sequence[str]], count: int
 ) -> Iterator[tuple[int, list[pb.TransferRequest]]]:
-    """Draw payers and payees, each wallet as likely as any; numbered, in batches."""
+    """Draw payers and payees of one pool, each wallet as likely as any; numbered, in batches."""
+    sizes = [len(pool) for pool in pools]
     run = secrets.token_hex(6)
     draw = random.Random(run)  # noqa: S311  # other pairs in a fill that goes on
     monies = [Money(currency_code=CURRENCY, amount_minor=amount) for amount in AMOUNTS_MINOR]
     for number, start in enumerate(range(0, count, BATCH)):
         places = range(start, min(start + BATCH, count))
+        (wallets,) = draw.choices(pools, weights=sizes)
         payers = draw.choices(wallets, k=len(places))
         amounts = draw.choices(monies, k=len(places))
         batch = [

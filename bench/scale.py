@@ -69,6 +69,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--least-ratio", type=float, default=growth.LEAST_RATIO)
     parser.add_argument("--least-disk-gb", type=float, default=filling.DISK_GB)
     parser.add_argument(
+        "--within", action="store_true", help="fill with transfers within a shard alone: quicker"
+    )
+    parser.add_argument(
         "--most-behind",
         type=int,
         default=filling.RECORDS_BEHIND,
@@ -90,7 +93,10 @@ def main(options: argparse.Namespace) -> int:
     if not suite.is_up(stack):
         return 1
     order = Order(options.scenarios, options.seconds, options.rounds, options.concurrency)
-    goal = Goal(options.wallets, options.transactions, options.least_disk_gb, options.most_behind)
+    goal = Goal(
+        *(options.wallets, options.transactions),
+        *(options.least_disk_gb, options.most_behind, options.within),
+    )
     try:
         found = scale(stack, order, goal)
     except (FillError, FailedError, MySQLError, *FAILURES) as error:
