@@ -196,6 +196,8 @@ class Filler:
         if self._goal.within:
             groups = pairs.by_shard(wallets, len(self._stack.settings.shard_ports))
             pools = [group for group in groups if len(group) > 1]
+            if not pools:
+                raise FillError("no shard has two wallets to pay one another: make more")
         batches = _transfers(pools, progress.goal - there)
 
         async def some(batch: tuple[int, Sequence[pb.TransferRequest]]) -> None:

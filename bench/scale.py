@@ -94,8 +94,11 @@ def main(options: argparse.Namespace) -> int:
         return 1
     order = Order(options.scenarios, options.seconds, options.rounds, options.concurrency)
     goal = Goal(
-        *(options.wallets, options.transactions),
-        *(options.least_disk_gb, options.most_behind, options.within),
+        wallets=options.wallets,
+        transactions=options.transactions,
+        least_disk_gb=options.least_disk_gb,
+        records_behind=options.most_behind,
+        within=options.within,
     )
     try:
         found = scale(stack, order, goal)

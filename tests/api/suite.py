@@ -21,7 +21,7 @@ from wallet.engine.router import Router
 from wallet.store.shard import Shard
 from walletkit.ids import SLOTS, parse_id, slot_of_account
 from walletkit.rpc.interceptor import StatusInterceptor
-from walletkit.rpc.server import OPTIONS
+from walletkit.rpc.server import OPTIONS, by_name
 from walletkit.sql.session import open_session, run_packet
 
 NOWHERE = "127.0.0.1:1"
@@ -225,7 +225,8 @@ async def running(
 
 
 def _serve(server: grpc.aio.Server, router: Router, ledger: grpc.aio.Channel) -> int:
-    stubs.add_WalletServiceServicer_to_server(WalletServicer(router, History(ledger)), server)
+    servicer = WalletServicer(router, History(ledger))
+    stubs.add_WalletServiceServicer_to_server(servicer, by_name(server))
     return server.add_insecure_port("127.0.0.1:0")
 
 

@@ -80,6 +80,16 @@ async def test_a_fill_that_was_ended_goes_on(suite: Stack) -> None:
     assert 0 not in posted
 
 
+def test_a_fill_within_shards_makes_no_leg(suite: Stack) -> None:
+    """Each payee is on its payer's shard."""
+    fill(suite, Goal(40, 0), ignore)
+    landed = rows(suite, "inbox")
+    goal = Goal(40, transactions(suite) + 2_500, within=True)
+    fill(suite, goal, ignore)
+    assert transactions(suite) == goal.transactions
+    assert rows(suite, "inbox") == landed
+
+
 async def test_a_fill_outlives_a_crash_of_the_service(suite: Stack) -> None:
     """What was under way is sent again with its keys: in the end there is not one too many."""
     goal = Goal(40, transactions(suite) + 12_000)
@@ -323,7 +333,12 @@ def a_growth(empty: list[Run], full: list[Run]) -> Growth:
 
 def transactions(stack: Stack) -> int:
     """Count the transactions of all shards."""
-    count = "SELECT COUNT(*) FROM wallet_{}.transactions"
+    return rows(stack, "transactions")
+
+
+def rows(stack: Stack, table: str) -> int:
+    """Count a table's rows over all shards."""
+    count = f"SELECT COUNT(*) FROM wallet_{{}}.{table}"
     return sum(int(stack.execute(f"shard-{n}", count.format(n))) for n in range(2))
 
 

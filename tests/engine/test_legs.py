@@ -7,13 +7,12 @@ import pytest
 from guilder.events.v1 import record_pb2 as pb
 from tests.engine.faulty_shard import Point
 from tests.engine.test_shedding import hold
-from tests.engine.world import SETTLE_S, World, abandon, id_sql, posted, reason, until
+from tests.engine.world import World, abandon, id_sql, posted, reason, until
 from tests.simulation import books
 from wallet.domain.batch import Counterparty
 from wallet.domain.commands import Intent, LandLeg
 from wallet.domain.kinds import WalletChangeKind, WalletStatus
 from wallet.domain.outcome import Landed
-from wallet.engine import group_commit
 from wallet.engine.counterparties import Found
 from walletkit.ids import slot_of
 from walletkit.money import MAX_BALANCE_MINOR
@@ -57,39 +56,6 @@ async def test_another_process_closes_a_leg_that_has_landed(world: World) -> Non
     await world.check()
     assert await world.posted(1, far) == 30
     assert await world.state(0, made.command.ref) == 2
-
-
-async def test_a_closing_goes_with_the_next_command(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Nobody waits for it, so it makes no commit of its own; an end does not wait for it either."""
-    monkeypatch.setattr(group_commit, "LATER_S", SETTLE_S * 10)
-    await world.start()
-    source, far = await world.wallet(0, 100), await world.wallet(1)
-    before = await commits(world)
-    for _ in range(5):
-        posted(await world.do(world.transfer(source, far)))
-    assert await commits(world) == before + 5
-    assert await world.open_intents() == 1
-    await world.end()
-    world.routers.clear()
-    assert await world.open_intents() == 0
-    await world.check()
-
-
-async def test_a_closing_that_nothing_follows_goes_alone(world: World) -> None:
-    """A moment later."""
-    await world.start()
-    source, far = await world.wallet(0, 100), await world.wallet(1)
-    before = await commits(world)
-    posted(await world.do(world.transfer(source, far)))
-    await world.check()
-    assert await commits(world) == before + 2
-
-
-async def commits(world: World) -> int:
-    """Count the commits of the home's shard."""
-    return int((await world.sql(0, "SELECT seq FROM head"))[0][0])
 
 
 async def test_a_leg_sent_many_times_lands_once(world: World) -> None:

@@ -12,7 +12,7 @@ from wallet.api.history import History
 from wallet.api.wallet_servicer import WalletServicer
 from wallet.engine.router import Router
 from walletkit.rpc.interceptor import StatusInterceptor
-from walletkit.rpc.server import OPTIONS
+from walletkit.rpc.server import OPTIONS, by_name
 from walletkit.stack.settings import free_ports
 
 CALLS_END_S = 0.02
@@ -39,7 +39,7 @@ class WalletProcess:
         self._ledger = grpc.aio.insecure_channel("127.0.0.1:1")
         self._server = grpc.aio.server(interceptors=(StatusInterceptor(),), options=OPTIONS)
         servicer = WalletServicer(self.router, History(self._ledger))
-        stubs.add_WalletServiceServicer_to_server(servicer, self._server)
+        stubs.add_WalletServiceServicer_to_server(servicer, by_name(self._server))
         self._server.add_insecure_port(self._address)
         await self._server.start()
 

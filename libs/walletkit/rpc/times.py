@@ -10,11 +10,11 @@ NANOS_OF_MICRO = 1_000
 def timestamp(time_us: int) -> Timestamp:
     """Write a time."""
     time = Timestamp()
-    write(time, time_us)
+    fill_time(time, time_us)
     return time
 
 
-def write(into: Timestamp, time_us: int) -> None:
+def fill_time(into: Timestamp, time_us: int) -> None:
     """Write a time in place: a message that is put into another one is copied."""
     into.seconds, micros = divmod(time_us, MICROS)
     into.nanos = micros * NANOS_OF_MICRO

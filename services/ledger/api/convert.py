@@ -15,8 +15,7 @@ from ledger.store.queries import EntryRow
 from ledger.store.trial import Line
 from walletkit.errors import invalid_field
 from walletkit.ids import format_id, parse_wallet_id
-from walletkit.rpc import times
-from walletkit.rpc.times import MICROS, NANOS_OF_MICRO
+from walletkit.rpc.times import MICROS, NANOS_OF_MICRO, fill_time
 
 _MAX_SECONDS = 253_402_300_800
 """Timestamp's end: the year 10000."""
@@ -59,7 +58,7 @@ def fill_entry(
     into.counterparty_wallet_id = format_id(row.counterparty)
     position = into.position
     position.shard, position.seq = row.shard, row.seq
-    times.write(into.create_time, row.time_us)
+    fill_time(into.create_time, row.time_us)
     into.exponent = exponent
 
 

@@ -22,7 +22,7 @@ from ledger.store.statement import (
 )
 from walletkit.errors import ServiceError, invalid_field
 from walletkit.ids import format_id, is_system
-from walletkit.rpc import times
+from walletkit.rpc.times import fill_time
 
 log = structlog.get_logger()
 
@@ -128,7 +128,7 @@ def _render(
             _refuse(period, f"after version {row.version}", row.balance_after, sums.balance)
         line = api.StatementLine(balance_minor=str(sums.balance))
         convert.fill_entry(line.entry, wallet_text, currency, digits, row)
-        times.write(line.effective_time, effective_us or time_us)
+        fill_time(line.effective_time, effective_us or time_us)
         if transaction is not None:
             line.type = transaction.type
             line.reference = transaction.reference.decode(errors="replace")

@@ -2,8 +2,8 @@
 
 One queue, one loop, one writing connection. A lone command on an idle shard goes at once; under
 load the loop waits to collect more, as long as more come and up to the window, because batches of a
-few waste CPU on both sides. What nobody waits for goes with what somebody does, or a little later.
-The loop owns the commands: a caller who goes away cancels nothing that has begun.
+few waste CPU on both sides. The loop owns the commands: a caller who goes away cancels nothing that
+has begun.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections.abc import Callable
 import structlog
 
 from wallet.domain.batch import Batch
-from wallet.domain.commands import CloseIntent, Command
+from wallet.domain.commands import Command
 from wallet.engine.batch_run import BatchRun, ShardLostError
 from wallet.engine.counterparties import Counterparties
 from wallet.engine.meter import ShardMeter
@@ -33,9 +33,6 @@ BUSY_BATCH = 2
 """A batch of at least so many commands means load: the next one waits for company."""
 SLICE_S = 0.003
 """A wait for company goes on while each slice of it brings some, until the window is over."""
-LATER_S = 0.1
-"""How long closings wait for a batch that is made anyway; a commit of their own would cost as much
-as a transfer, and hold up the next one."""
 PARK_S = 0.25
 IDLE_PING_S = 15.0
 PROBE_S = 0.3
@@ -68,9 +65,6 @@ class ShardLoop:
         self._window_s = window_s
         self._queue_limit = queue_limit
         self._queue: deque[Item] = deque()
-        self._later: deque[Item] = deque()
-        """Closings, for which nobody waits."""
-        self._hurrying: asyncio.TimerHandle | None = None
         self._internal = 0
         self._bytes = 0
         self._arrived = asyncio.Event()
@@ -81,7 +75,7 @@ class ShardLoop:
         self._closing = False
         self._task: asyncio.Task[None] | None = None
         self._meter.queue_limit.set(queue_limit)
-        self._meter.queue_depth.follow(lambda: len(self._queue) + len(self._later))
+        self._meter.queue_depth.follow(lambda: len(self._queue))
         self._meter.up.follow(lambda: self.up)
 
     def start(self) -> None:
@@ -106,8 +100,7 @@ class ShardLoop:
         if self._closing and not item.internal:
             self._meter.refusals["SHUTTING_DOWN"].add()
             raise ServiceError("SHUTTING_DOWN", "the process is stopping; nothing was changed")
-        waiting = len(self._queue) + len(self._later) - self._internal
-        limit = self._queue_limit
+        limit, waiting = self._queue_limit, len(self._queue) - self._internal
         if item.internal:
             limit, waiting = limit * INTERNAL_QUEUE_FACTOR, self._internal
         if waiting >= limit:
@@ -131,13 +124,11 @@ class ShardLoop:
     def close(self) -> None:
         """Take no more from callers; legs still come in."""
         self._closing = True
-        self._hurry()
 
     @property
     def quiet(self) -> bool:
         """Whether there is nothing left that this loop could do now."""
-        waiting = self._queue or self._later or self._parked
-        return not self.up or not (waiting or not self._idle.is_set())
+        return not self.up or not (self._queue or self._parked or not self._idle.is_set())
 
     async def stop(self) -> None:
         """Stop the loop."""
@@ -196,31 +187,14 @@ class ShardLoop:
         self._fail_queue()
 
     def _fail_queue(self) -> None:
-        self._hurry()
         while self._queue:
             self._dequeue().unavailable("does not answer")
 
     def _enqueue(self, item: Item) -> None:
+        self._queue.append(item)
         self._internal += item.internal
         self._bytes += item.size
-        if self._closing or not isinstance(item.command, CloseIntent):
-            self._queue.append(item)
-            self._arrived.set()
-            return
-        self._later.append(item)
-        if self._hurrying is None:
-            loop = asyncio.get_running_loop()
-            self._hurrying = loop.call_later(LATER_S, self._hurry)
-
-    def _hurry(self) -> None:
-        """Let closings go with the next batch, which they make if nothing else does."""
-        if self._hurrying is not None:
-            self._hurrying.cancel()
-            self._hurrying = None
-        if self._later:
-            self._queue.extend(self._later)
-            self._later.clear()
-            self._arrived.set()
+        self._arrived.set()
 
     def _dequeue(self) -> Item:
         item = self._queue.popleft()
@@ -247,8 +221,6 @@ class ShardLoop:
             return []
         if self._last_size >= BUSY_BATCH:
             await self._wait_for_company()
-        asked = len(self._queue)
-        self._hurry()
         items: list[Item] = []
         size = 0
         now = time.monotonic()
@@ -263,7 +235,7 @@ class ShardLoop:
                 continue
             items.append(item)
             size += item.size
-        self._last_size = min(len(items), asked)
+        self._last_size = len(items)
         return items
 
     async def _wait_for_company(self) -> None:
