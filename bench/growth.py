@@ -73,6 +73,8 @@ class Growth:
     full: Moment
     verified: bool | None
     """Whether the books of the full suite held; None: not looked at."""
+    within: bool = False
+    """Whether the last fill kept to transfers within a shard."""
 
 
 def moment_to_json(moment: Moment) -> str:
@@ -144,13 +146,14 @@ def _heading(growth: Growth) -> str:
         for group in ("shards", "ledger", "notify")
     }
     sizes = ", ".join(f"{group} {size / _GIB:.1f} GiB" for group, size in groups.items())
+    within = " The last fill kept to transfers within a shard." if growth.within else ""
     return (
         f"Empty: {empty.transactions:,} transactions, {empty.wallets:,} wallets drawn from"
         f" ({empty.results.date}, commit {empty.results.commit}). Full: {full.transactions:,}"
         f" transactions, {full.wallets:,} wallets ({full.results.date}, commit"
         f" {full.results.commit}).\n"
         f"Buffer pool of each server: {growth.pool_bytes / 2**20:,.0f} MiB"
-        f" (GUILDER_BUFFER_POOL_MB); stored: {sizes}."
+        f" (GUILDER_BUFFER_POOL_MB); stored: {sizes}.{within}"
     )
 
 

@@ -136,6 +136,7 @@ def scale(stack: Stack, order: Order, goal: Goal, accounts: Sequence[str] = ()) 
         empty=empty,
         full=measure(stack, order, ids, there),
         verified=None,
+        within=goal.within,
     )
 
 

@@ -286,6 +286,7 @@ def test_tables_show_both_sizes() -> None:
     assert "| sum | 2.000 | 107.4 |" in shown
     assert "notify.subscriptions" not in shown
     assert "shards 1.5 GiB, ledger 0.5 GiB" in shown
+    assert "kept to transfers within a shard" in shown
     assert "NOT hold" in growth.tables(replace(found, verified=False))
 
 
@@ -328,7 +329,9 @@ def a_growth(empty: list[Run], full: list[Run]) -> Growth:
         Moment(size, 1_000, results_of(runs), [COST for _ in runs])
         for size, runs in ((0, empty), (20_000_000, full))
     ]
-    return Growth(2, 512 * 2**20, tables, 20_000_000, moments[0], moments[1], verified=True)
+    return Growth(
+        *(2, 512 * 2**20, tables, 20_000_000, moments[0], moments[1]), verified=True, within=True
+    )
 
 
 def transactions(stack: Stack) -> int:
