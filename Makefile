@@ -151,6 +151,10 @@ bench-soak: up tools ## Offer a steady load for ten minutes
 bench-scale: up tools ## Measure, fill up to 20 million transactions, measure again (hours)
 	@$(PYTHON) -m bench scale $(BENCH_ARGS)
 
+.PHONY: bench-ingest
+bench-ingest: up tools ## Measure how fast the ledger takes in what it has missed
+	@$(PYTHON) -m bench ingest $(BENCH_ARGS)
+
 .PHONY: bench-compare
 bench-compare: setup tools ## Measure the commit BASE and this one side by side
 	@[ -n "$(BASE)" ] || { echo "bench-compare: say BASE=<commit>" >&2; exit 2; }

@@ -11,6 +11,7 @@ COMMANDS = {
     "rest": "the same transfers straight to the wallet, through Envoy, and as JSON",
     "curve": "latency against offered load, to the knee",
     "soak": "minutes of a steady load",
+    "ingest": "how fast the ledger takes in what it has missed",
     "compare": "two commits side by side",
     "profile": "what the processes spend their time on",
     "scale": "a nearly empty suite against one with millions of transactions",

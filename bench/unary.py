@@ -80,20 +80,20 @@ def _needed(plan: Plan) -> int:
 
 def _measure(plan: Plan, folder: Path, round_: int) -> Run:
     with TemporaryDirectory(dir=folder) as inner:
-        written = _write(plan, Path(inner))
+        written = write(plan, Path(inner))
         return measured(
             plan.stack,
             plan.scenario.name,
             plan.concurrency,
             round_,
-            lambda: _call(plan, written),
+            lambda: call(plan, written),
             commands=plan.scenario.commands,
             offered=plan.offered,
         )
 
 
-def _write(plan: Plan, folder: Path) -> dict[str, Path]:
-    """Write the calls of each method."""
+def write(plan: Plan, folder: Path) -> dict[str, Path]:
+    """Write the plan's calls into the folder, those of each method into a file."""
     stack, scenario = plan.stack, plan.scenario
     shards = len(stack.settings.shard_ports)
     wanted = calls.requests(scenario, plan.accounts, shards, plan.written)
@@ -106,8 +106,11 @@ def _write(plan: Plan, folder: Path) -> dict[str, Path]:
     return {_AUTHORIZE: folder / "authorizations", scenario.method: folder / "captures"}
 
 
-def _call(plan: Plan, written: dict[str, Path]) -> Load:
-    """Make the calls; of several methods side by side, each with its share of the callers."""
+def call(plan: Plan, written: dict[str, Path]) -> Load:
+    """Make the calls; of several methods side by side, each with its share of the callers.
+
+    Raise `TooFastError`, `GhzError`.
+    """
     with ExitStack() as running:
         processes = [
             running.enter_context(
