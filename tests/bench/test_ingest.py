@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -23,25 +23,21 @@ HALTED = "T"
 def test_a_halted_relay_brings_nothing(suite: Stack, accounts: Sequence[str]) -> None:
     """What is made meanwhile is behind until it goes on."""
     with ingest.halted(suite):
-        assert state(suite) == HALTED
+        until(lambda: state(suite) == HALTED)
         order = packed.Order(BATCH, 1, 0.3, None)
         with packed.client(suite.address("wallet"), 2, order) as child:
             child.prepare(list(accounts))
             assert child.send().movements > 0
         time.sleep(0.3)
         assert behind(suite) > 0
-    assert state(suite) != HALTED
-    deadline = time.monotonic() + 20
-    while behind(suite):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(lambda: state(suite) != HALTED and not behind(suite))
 
 
 def test_it_goes_on_when_the_work_fails(suite: Stack) -> None:
     """Nobody else would wake it."""
     with pytest.raises(RuntimeError, match="failed"), ingest.halted(suite):
         raise RuntimeError("failed")
-    assert state(suite) != HALTED
+    until(lambda: state(suite) != HALTED)
 
 
 def test_a_run_ends_with_all_taken_in(suite: Stack, accounts: Sequence[str]) -> None:
@@ -98,6 +94,14 @@ def test_the_command_tells_and_writes(
     monkeypatch.setattr(ingest, "LEAST", {"batch-1000": 1e9})
     assert main(["ingest", "--seconds=0.5"]) == 1
     assert "BROKEN: batch-1000" in capsys.readouterr().out
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for what a signal or the relay brings about in a moment."""
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def state(suite: Stack) -> str:
