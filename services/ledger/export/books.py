@@ -124,7 +124,7 @@ class Books:
         first: dict[bytes, int] = {}
         for wallet_id, version in _versions(record):
             first[wallet_id] = min(first.get(wallet_id, version), version)
-        for wallet_id in wallets_of(record) - self.accounts.keys() - created:
+        for wallet_id in wallets_of(record).difference(self.accounts, created):
             if not is_system(wallet_id):
                 unknown = fresh(self.shard, "", "")
                 self.accounts[wallet_id] = unknown._replace(version=first[wallet_id] - 1)
