@@ -194,8 +194,8 @@ class ShardWriter:
             touched |= wallets_of(item.record)
             holds |= holds_of(item.record)
             currencies.update([currency for currency, _ in item.record.assets])
-        # Not `- self._accounts.keys()`: that walks through all that is kept, for every commit.
-        missing = touched.difference(self._accounts)
+        # A set less a dict's keys walks through the dict, and of it all is kept.
+        missing = {id_ for id_ in touched if id_ not in self._accounts}
         locked = await self._store.lock(missing, holds, currencies)
         if locked.position != position:
             raise _OvertakenError(f"the shard is at {locked.position.seq}, not {position.seq}")
