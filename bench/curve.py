@@ -18,7 +18,7 @@ from bench.ghz import GhzError
 from bench.model import Results, Run, to_json
 from bench.plot import latency_svg
 from bench.scenarios import SCENARIOS, Scenario
-from walletkit.stack import Stack, StackError, StackSettings
+from walletkit.stack import Stack, StackError
 
 SECONDS = 4.0
 SHARES = (0.1, 0.25, 0.4, 0.55, 0.7, 0.85, 1.0, 1.15)
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Measure what is asked for, on the suite that the environment describes."""
-    stack = Stack(StackSettings())
+    stack = suite.described()
     if not suite.is_up(stack):
         return 1
     scenarios = [SCENARIOS[name] for name in options.scenarios]

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,13 +24,12 @@ from bench.load import Load
 from bench.model import Run, to_json
 from bench.run import FAILURES
 from bench.scenarios import SCENARIOS, Scenario
-from bench.usage import measured
-from walletkit.stack import Stack, StackSettings
+from walletkit.stack import Stack
+from walletkit.stack.services import RELAY
 
 SECONDS = 15.0
 LEAST = {"uniform": 3.0, "batch-1000": 1.0}
 """How many times as fast as a scenario's transfers were made they have to be taken in."""
-RELAY = "relay"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Measure the suite that the environment describes."""
-    stack = _suite()
+    stack = suite.described()
     if not suite.is_up(stack):
         return 1
     accounts = wallets.fund(stack)
@@ -74,29 +74,12 @@ def measure(
 
     Raise what ends a run.
     """
-    callers = concurrency or scenario.main
-
-    def held_back(work: Callable[[], Load]) -> Run:
-        return measured(
-            stack,
-            scenario.name,
-            callers,
-            1,
-            lambda: _halted(stack, work),
-            commands=scenario.commands,
-        )
-
+    callers, around = concurrency or scenario.main, partial(_halted, stack)
     if scenario.client == "packed":
-        order = packed.Order(scenario, callers, seconds, None)
-        shards = len(stack.settings.shard_ports)
-        with packed.client(stack.address("wallet"), shards, order) as child:
-            child.prepare(list(accounts))
-            return held_back(child.send)
-    plan = unary.Plan(stack, scenario, accounts, callers, seconds)
-    plan = replace(plan, written=round(seconds * unary.CALLS_A_SECOND))
+        return packed.measure(stack, scenario, accounts, callers, seconds, 1, around=around)
+    plan = unary.Plan(stack, scenario, accounts, callers, seconds, around=around)
     with TemporaryDirectory(dir=stack.settings.run_dir, prefix="ingest-") as folder:
-        written = unary.write(plan, Path(folder))
-        return held_back(lambda: unary.call(plan, written))
+        return unary.measure(plan, Path(folder), 1)
 
 
 def ratio(run: Run) -> float:
@@ -140,7 +123,3 @@ def halted(stack: Stack) -> Iterator[None]:
         yield
     finally:
         os.kill(relay.pid, signal.SIGCONT)
-
-
-def _suite() -> Stack:
-    return Stack(StackSettings())

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -28,6 +28,15 @@ class Load:
     def rate(self) -> float:
         """Return the movements a second."""
         return self.movements / self.seconds if self.seconds else 0.0
+
+
+Around = Callable[[Callable[[], Load]], Load]
+"""Makes a load's calls, and does something before and after them."""
+
+
+def alone(calls: Callable[[], Load]) -> Load:
+    """Make the calls, and do nothing else."""
+    return calls()
 
 
 def percentile(values: Sequence[float], percent: float) -> float:

@@ -22,7 +22,7 @@ import grpc.aio
 import uvloop
 
 from bench.child import Child, await_the_word, tell
-from bench.load import Load
+from bench.load import Around, Load, alone
 from bench.messages import Messages, batch_id, is_stream, read_reply
 from bench.model import Run
 from bench.scenarios import SCENARIOS, Scenario
@@ -73,9 +73,11 @@ def measure(
     round_: int,
     *,
     offered: float | None = None,
+    around: Around = alone,
 ) -> Run:
     """Measure one run. Its calls are messages, its movements the transfers that were made.
 
+    `around` is what is done before and after the calls, within what is measured.
     Ends when the ledger has all of it. Raise `ClientError` or `LagError`.
     """
     order = Order(scenario, concurrency, seconds, offered)
@@ -87,7 +89,7 @@ def measure(
             scenario.name,
             concurrency,
             round_,
-            child.send,
+            lambda: around(child.send),
             commands=scenario.commands,
             offered=offered,
         )

@@ -20,7 +20,7 @@ from bench.model import Run
 from bench.run import FAILURES
 from bench.samples import read_perf, read_stacks, table
 from bench.scenarios import SCENARIOS
-from walletkit.stack import Stack, StackSettings
+from walletkit.stack import Stack
 
 RATE = 100
 """Samples a second."""
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Profile and print; 1 when there was nothing to profile."""
-    stack = Stack(StackSettings())
+    stack = suite.described()
     if not suite.is_up(stack):
         return 1
     folder = stack.settings.run_dir / "profile"

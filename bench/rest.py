@@ -21,7 +21,7 @@ from bench.load import Load
 from bench.model import Results, Run, from_json, to_json
 from bench.run import FAILURES
 from bench.scenarios import SCENARIOS, Scenario
-from walletkit.stack import Stack, StackSettings
+from walletkit.stack import Stack
 
 Door = Literal["direct", "envoy", "rest"]
 
@@ -57,7 +57,7 @@ def main(options: argparse.Namespace) -> int:
         results = from_json(options.show.read_text(encoding="utf-8"))
         sys.stdout.write(tables(results) + "\n")
         return 0
-    stack = Stack(StackSettings())
+    stack = suite.described()
     if not suite.is_up(stack, (*stack.services, *stack.front)):
         return 1
     scope = Scope(

@@ -20,7 +20,7 @@ from bench.model import Results, Run, to_json
 from bench.plan import Scope, Step, steps
 from bench.scenarios import SCENARIOS, named
 from guilder.client import GuilderError
-from walletkit.stack import Stack, StackError, StackSettings
+from walletkit.stack import Stack, StackError
 
 SECONDS = 5.0
 ROUNDS = 3
@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Measure what is asked for, on the suite that the environment describes."""
-    stack = _suite()
+    stack = suite.described()
     if not suite.is_up(stack):
         return 1
     scope = Scope(
@@ -73,10 +73,6 @@ def main(options: argparse.Namespace) -> int:
     for failure in failures:
         sys.stdout.write(f"FAILED: {failure}\n")
     return 1 if failures else 0
-
-
-def _suite() -> Stack:
-    return Stack(StackSettings())
 
 
 def run(

@@ -28,7 +28,7 @@ from bench.run import FAILURES
 from bench.scenarios import SCENARIOS, Scenario, named
 from bench.sending import FillError
 from bench.storage import disk_busy_seconds, opened
-from walletkit.stack import Stack, StackSettings
+from walletkit.stack import Stack
 
 WALLETS = 1_000_000
 TRANSACTIONS = 20_000_000
@@ -89,7 +89,7 @@ def main(options: argparse.Namespace) -> int:
     if options.show:
         report.tell(growth.tables(growth.from_json(options.show.read_text(encoding="utf-8"))))
         return 0
-    stack = _suite()
+    stack = suite.described()
     if not suite.is_up(stack):
         return 1
     order = Order(options.scenarios, options.seconds, options.rounds, options.concurrency)
@@ -269,10 +269,6 @@ async def _page_reads(stack: Stack) -> tuple[int, int]:
         # Also between runs, which add to them.
         await storage.trim_binlogs()
         return await storage.page_reads()
-
-
-def _suite() -> Stack:
-    return Stack(StackSettings())
 
 
 def _out(found: Growth) -> Path:

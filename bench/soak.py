@@ -27,7 +27,7 @@ from bench import suite, unary, wallets
 from bench.model import Results, Run, to_json
 from bench.scenarios import SCENARIOS
 from walletkit.sql.session import open_session, run_packet
-from walletkit.stack import Stack, StackSettings
+from walletkit.stack import Stack
 
 MINUTES = 10.0
 RATE = 1_160.0
@@ -104,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Soak the suite that the environment describes."""
-    stack = Stack(StackSettings())
+    stack = suite.described()
     if not suite.is_up(stack):
         return 1
     if options.minutes * 60 * options.rate > MAX_CALLS:

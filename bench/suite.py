@@ -14,7 +14,7 @@ from bench.ghz import GHZ
 from bench.model import Results, Run
 from ledger.settings import Settings as LedgerSettings
 from wallet.settings import Settings as WalletSettings
-from walletkit.stack import Stack
+from walletkit.stack import Stack, StackSettings
 
 VERIFY_LAG_S = 300
 VERIFY_DEADLINE_S = 900
@@ -31,6 +31,11 @@ _VARIABLES = (
     "innodb_buffer_pool_size",
     "innodb_log_file_size",
 )
+
+
+def described() -> Stack:
+    """Return the suite that the environment describes."""
+    return Stack(StackSettings())
 
 
 def is_up(stack: Stack, names: Sequence[str] = ()) -> bool:

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 
 from bench import calls, wallets
 from bench.ghz import Ghz, finish
-from bench.load import Load, side_by_side
+from bench.load import Around, Load, alone, side_by_side
 from bench.model import Run
 from bench.scenarios import Scenario
 from bench.usage import measured
@@ -46,6 +46,8 @@ class Plan:
     """Calls a second in an open loop, of each process of ghz; None: a closed loop."""
     written: int = 0
     """How many calls are written ahead; 0: as many as the scenario should need."""
+    around: Around = alone
+    """What is done before and after the calls, within what is measured."""
 
 
 def measure(plan: Plan, folder: Path, round_: int) -> Run:
@@ -80,20 +82,20 @@ def _needed(plan: Plan) -> int:
 
 def _measure(plan: Plan, folder: Path, round_: int) -> Run:
     with TemporaryDirectory(dir=folder) as inner:
-        written = write(plan, Path(inner))
+        written = _write(plan, Path(inner))
         return measured(
             plan.stack,
             plan.scenario.name,
             plan.concurrency,
             round_,
-            lambda: call(plan, written),
+            lambda: plan.around(lambda: _call(plan, written)),
             commands=plan.scenario.commands,
             offered=plan.offered,
         )
 
 
-def write(plan: Plan, folder: Path) -> dict[str, Path]:
-    """Write the plan's calls into the folder, those of each method into a file."""
+def _write(plan: Plan, folder: Path) -> dict[str, Path]:
+    """Write the calls of each method."""
     stack, scenario = plan.stack, plan.scenario
     shards = len(stack.settings.shard_ports)
     wanted = calls.requests(scenario, plan.accounts, shards, plan.written)
@@ -106,11 +108,8 @@ def write(plan: Plan, folder: Path) -> dict[str, Path]:
     return {_AUTHORIZE: folder / "authorizations", scenario.method: folder / "captures"}
 
 
-def call(plan: Plan, written: dict[str, Path]) -> Load:
-    """Make the calls; of several methods side by side, each with its share of the callers.
-
-    Raise `TooFastError`, `GhzError`.
-    """
+def _call(plan: Plan, written: dict[str, Path]) -> Load:
+    """Make the calls; of several methods side by side, each with its share of the callers."""
     with ExitStack() as running:
         processes = [
             running.enter_context(

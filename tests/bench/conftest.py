@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from bench import suite as measured
 from bench import wallets
 from bench.ghz import GHZ
 from walletkit.ids import SLOTS, format_id, new_id
@@ -28,6 +29,13 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def accounts(suite: Stack) -> list[str]:
     """Fund some wallets, on both shards."""
     return wallets.fund(suite, FUNDED)
+
+
+@pytest.fixture
+def described(suite: Stack, accounts: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands measure this suite, between these wallets."""
+    monkeypatch.setattr(measured, "described", lambda: suite)
+    monkeypatch.setattr(wallets, "fund", lambda _stack: accounts)
 
 
 @pytest.fixture

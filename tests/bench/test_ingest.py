@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bench import ingest, packed, wallets
+from bench import ingest, packed
 from bench.__main__ import main
 from bench.model import from_json
 from bench.scenarios import SCENARIOS
 from bench.storage import opened
 from tests.bench.runs import a_run
 from walletkit.stack import Stack
+from walletkit.stack.services import RELAY
 
 BATCH = SCENARIOS["batch-1000"]
 HALTED = "T"
@@ -75,15 +76,12 @@ def test_a_bound_is_held_or_told(name: str, lag_s: float, *, holds: bool) -> Non
 
 
 def test_the_command_tells_and_writes(
-    suite: Stack,
-    accounts: Sequence[str],
+    described: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """It proves the books, and ends with 1 where a bound is broken."""
-    monkeypatch.setattr(ingest, "_suite", lambda: suite)
-    monkeypatch.setattr(wallets, "fund", lambda _stack: accounts)
     out = tmp_path / "x.json"
     monkeypatch.setattr(ingest, "LEAST", {"batch-1000": 0.0})
     assert main(["ingest", "--seconds=0.5", f"--out={out}"]) == 0
@@ -106,7 +104,7 @@ def until(holds: Callable[[], bool]) -> None:
 
 def state(suite: Stack) -> str:
     """Return the relay's state, as the kernel names it."""
-    relay = suite.identity(ingest.RELAY)
+    relay = suite.identity(RELAY)
     assert relay is not None
     stat = Path(f"/proc/{relay.pid}/stat").read_text(encoding="ascii")
     return stat.rpartition(")")[2].split()[0]

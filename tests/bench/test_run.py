@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import run, unary, usage, wallets
+from bench import run, unary, usage
 from bench.__main__ import COMMANDS, main
 from bench.load import Load
 from bench.model import from_json
@@ -132,12 +132,8 @@ def test_a_suite_that_does_not_run_is_told(
     assert "make up" in capsys.readouterr().err
 
 
-def test_the_command_writes_what_it_measured(
-    suite: Stack, accounts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_command_writes_what_it_measured(described: None, tmp_path: Path) -> None:
     """`python -m bench run` leaves a file that the tables can be made of again."""
-    monkeypatch.setattr(run, "_suite", lambda: suite)
-    monkeypatch.setattr(wallets, "fund", lambda _stack: accounts)
     out = tmp_path / "results" / "x.json"
     asked = ["--scenarios=stream", "--streams=2", "--rounds=1", "--seconds=0.5", "--no-floors"]
     assert main(["run", *asked, f"--out={out}"]) == 0

@@ -193,13 +193,12 @@ def test_messages_keep_to_many_wallets() -> None:
 def test_the_command_measures_before_and_after(
     suite: Stack,
     accounts: Sequence[str],
+    described: None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """It fills in between, proves the books, and a second one takes what the first had measured."""
-    monkeypatch.setattr(scale, "_suite", lambda: suite)
-    monkeypatch.setattr(wallets, "fund", lambda _stack: accounts)
     out = tmp_path / "results" / "x.json"
     goal = transactions(suite) + 3_000
     asked = ["scale", "--scenarios=batch-100", "--concurrency=2", "--seconds=0.5", "--rounds=2"]
