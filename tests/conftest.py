@@ -6,6 +6,7 @@ with the test run, however it ends.
 
 import secrets
 import shutil
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -24,6 +25,12 @@ class FreshDatabases:
     notify: str
     edge: str
     redis: str
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what tests start: run in the background, they inherit that it is ignored."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
