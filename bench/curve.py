@@ -58,28 +58,28 @@ def curves(
 
     What fails ends its scenario alone.
     """
+    results = suite.results(stack, [], {})
     accounts = accounts or wallets.fund(stack)
     if any(scenario.name == "statement" for scenario in scenarios):
         wallets.fill(stack, accounts)
-    runs: list[Run] = []
     failures: list[str] = []
     with TemporaryDirectory(prefix="curve-", dir=stack.settings.run_dir) as folder:
         for scenario in scenarios:
             try:
                 for run in _curve(stack, scenario, accounts, Path(folder), seconds, shares):
-                    runs.append(run)
+                    results.runs.append(run)
                     sys.stdout.write(f"{line(run)}\n")
                     sys.stdout.flush()
             except FAILURES as error:
                 failures.append(f"{scenario.name}: {error}")
-    results = suite.results(stack, runs, {"all of them": suite.verified(stack)})
+    results.verified["all of them"] = suite.verified(stack)
     return results, failures
 
 
 def write(results: Results, folder: Path) -> list[Path]:
     """Write the results and one drawing a scenario into a folder; return the files."""
     folder.mkdir(parents=True, exist_ok=True)
-    files = {f"{results.date[:10]}-{results.commit}-curve.json": to_json(results)}
+    files = {suite.file_of(results, "curve").name: to_json(results)}
     for name in dict.fromkeys(run.scenario for run in results.runs):
         about = SCENARIOS[name].about if name in SCENARIOS else ""
         drawn = latency_svg(f"{name}: {about}", [r for r in results.runs if r.scenario == name])

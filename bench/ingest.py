@@ -35,7 +35,7 @@ LEAST = {"uniform": 3.0, "batch-1000": 1.0}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what can be chosen."""
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of calls")
-    parser.add_argument("--out", type=Path, help="write the runs here, as JSON")
+    parser.add_argument("--out", type=Path, help="where the runs go, as JSON")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -43,8 +43,8 @@ def main(options: argparse.Namespace) -> int:
     stack = suite.described()
     if not suite.is_up(stack):
         return 1
-    accounts = wallets.fund(stack)
-    runs: list[Run] = []
+    results = suite.results(stack, [], {})
+    accounts, runs = wallets.fund(stack), results.runs
     try:
         for name in LEAST:
             runs.append(measure(stack, SCENARIOS[name], accounts, options.seconds))
@@ -52,9 +52,10 @@ def main(options: argparse.Namespace) -> int:
     except FAILURES as error:
         sys.stderr.write(f"FAILED: {error}\n")
         return 1
-    results = suite.results(stack, runs, {"ingest": suite.verified(stack)})
-    if options.out:
-        options.out.write_text(to_json(results), encoding="utf-8")
+    results.verified["ingest"] = suite.verified(stack)
+    out = options.out or suite.file_of(results, "ingest")
+    out.write_text(to_json(results), encoding="utf-8")
+    report.tell(f"written to {out}")
     found = [*broken(runs), *[one for run in runs for one in report.failed_calls(run)]]
     if not results.verified["ingest"]:
         found.append("the books don't hold")

@@ -148,11 +148,9 @@ class _Outside:
 
 def _out(stack: Stack, results: Results, *, quick: bool) -> Path:
     """Return where results go: into the repository, but for those of a quick look."""
-    name = f"{results.date[:10]}-{results.commit}"
     if quick:
-        return stack.settings.run_dir / "bench" / f"{name}-quick.json"
-    weak = "" if results.settings["mariadb.log_bin"] == "1" else "-binlog-off"
-    return suite.ROOT / "bench/results" / f"{name}{weak}.json"
+        return stack.settings.run_dir / "bench" / suite.file_of(results, "quick").name
+    return suite.file_of(results)
 
 
 def _numbers(text: str) -> list[int]:

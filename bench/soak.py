@@ -24,7 +24,7 @@ import asyncmy
 from asyncmy.errors import MySQLError
 
 from bench import suite, unary, wallets
-from bench.model import Results, Run, to_json
+from bench.model import Run, to_json
 from bench.scenarios import SCENARIOS
 from walletkit.sql.session import open_session, run_packet
 from walletkit.stack import Stack
@@ -99,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-p99-ms", type=float, default=MAX_P99_MS)
     parser.add_argument("--max-cpu", type=float, default=MAX_CPU, help="share of all processors")
     parser.add_argument("--max-lag-s", type=float, default=MAX_LAG_S)
-    parser.add_argument("--out", type=Path, help="write the results here, as JSON")
+    parser.add_argument("--out", type=Path, help="where the results go, as JSON")
 
 
 def main(options: argparse.Namespace) -> int:
@@ -110,13 +110,15 @@ def main(options: argparse.Namespace) -> int:
     if options.minutes * 60 * options.rate > MAX_CALLS:
         sys.stderr.write(f"a soak has at most {MAX_CALLS} calls: fewer minutes, or a lower rate\n")
         return 2
+    results = suite.results(stack, [], {})
     found = soak(stack, options.minutes * 60, options.rate)
+    results.runs.append(found.run)
     bounds = Bounds(options.max_p99_ms, options.max_cpu, options.max_lag_s)
-    verified = suite.verified(stack)
+    results.verified[SCENARIO.name] = verified = suite.verified(stack)
     broken = found.broken(bounds) + ([] if verified else ["the books don't hold"])
-    sys.stdout.write(f"{told(found)}\n")
-    if options.out:
-        options.out.write_text(to_json(_results(stack, found, verified=verified)), encoding="utf-8")
+    out = options.out or suite.file_of(results, "soak")
+    out.write_text(to_json(results), encoding="utf-8")
+    sys.stdout.write(f"{told(found)}\nwritten to {out}\n")
     for one in broken:
         sys.stdout.write(f"BROKEN: {one}\n")
     return 1 if broken else 0
@@ -208,7 +210,3 @@ async def _lag_s(books: asyncmy.Connection, *shards: asyncmy.Connection) -> floa
         newest: list[int] = [(await run_packet(shard, _NEWEST))[0][0][0] for shard in shards]
     behind = [us - taken.get(number, 0) for number, us in enumerate(newest) if us]
     return max([0, *behind]) / _MICROSECONDS
-
-
-def _results(stack: Stack, found: Soak, *, verified: bool) -> Results:
-    return suite.results(stack, [found.run], {SCENARIO.name: verified})

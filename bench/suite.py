@@ -58,6 +58,13 @@ def results(stack: Stack, runs: list[Run], verified: dict[str, bool]) -> Results
     )
 
 
+def file_of(results: Results, kind: str = "") -> Path:
+    """Return where results are kept: in the repository. A kind is what `make bench` is not."""
+    weak = "" if results.settings["mariadb.log_bin"] == "1" else "binlog-off"
+    name = "-".join(part for part in (results.date[:10], results.commit, kind, weak) if part)
+    return ROOT / "bench/results" / f"{name}.json"
+
+
 def settings(stack: Stack) -> dict[str, str]:
     """Return what databases and services run with, as they themselves say."""
     tools = GHZ.parent / ".versions"

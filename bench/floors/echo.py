@@ -1,8 +1,8 @@
 """The floor of a call: a bare gRPC server that answers transfers without making them.
 
-`python -m bench.floors.echo serve`. The same event loop, options and messages as the wallet
-service, and an answer as long as a real one, but no interceptor, no engine, no database. It is
-measured by the same program with the same calls as the scenario `uniform`.
+`python -m bench.floors.echo serve`. The same event loop, scheduling, options and messages as the
+wallet service, and an answer as long as a real one, but no interceptor, no engine, no database. It
+is measured by the same program with the same calls as the scenario `uniform`.
 """
 
 import argparse
@@ -40,6 +40,7 @@ from guilder.wallet.v1.resources_pb2 import (
     TransactionState,
     TransactionType,
 )
+from walletkit.command import let_threads_end_their_turn
 from walletkit.ids import format_id, new_id
 from walletkit.rpc.server import GC_THRESHOLDS, OPTIONS
 from walletkit.rpc.symbols import MethodPool
@@ -194,6 +195,7 @@ def main() -> int:
     serving = commands.add_parser("serve", help="answer until a signal says stop")
     serving.add_argument("--port", type=int, default=0, help="0 chooses a free one")
     options = parser.parse_args()
+    let_threads_end_their_turn()
     uvloop.run(serve(options.port))
     return 0
 

@@ -53,7 +53,7 @@ def run(service: Coroutine[Any, Any, None], name: str, settings: TelemetrySettin
 
     Exit with 1 when it must not start as it is set up.
     """
-    _let_threads_end_their_turn()
+    let_threads_end_their_turn()
     try:
         with (
             exporting(settings.metrics_address, exposition.own(name)),
@@ -65,12 +65,12 @@ def run(service: Coroutine[Any, Any, None], name: str, settings: TelemetrySettin
         sys.exit(f"refused: {error}")
 
 
-def _let_threads_end_their_turn() -> None:
-    """Have no thread of this process interrupt another that works, as each that wakes up would.
+def let_threads_end_their_turn() -> None:
+    """Have no thread of this process interrupt one that works, of its own or another process.
 
-    gRPC's polling thread otherwise stops the event loop at every step of a call. Threads and
-    processes that begin later inherit it: sched(7), SCHED_BATCH. It takes no privilege; where it is
-    forbidden all the same, a call costs a few percent more.
+    Each that wakes up would: gRPC's polling thread stops the event loop at every step of a call.
+    Threads and processes that begin later inherit it: sched(7), SCHED_BATCH. It takes no privilege;
+    where it is forbidden all the same, the service costs more CPU, and is as right.
     """
     with suppress(OSError):
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -1,6 +1,7 @@
 """The floors: an echo whose answers are as long as real ones, and SQL that does a shard's work."""
 
 import asyncio
+import os
 import random
 import time
 from collections.abc import Sequence
@@ -50,6 +51,19 @@ def test_an_echo_answers_until_it_is_stopped() -> None:
         assert reply.transaction.amount.currency_code == "EUR"
         assert Path(f"/proc/{server.pid}").exists()
     assert not Path(f"/proc/{server.pid}").exists()
+
+
+def test_an_echo_is_scheduled_as_the_wallet_is(suite: Stack) -> None:
+    """All threads of both, gRPC's too: else a ratio to the echo would be one of two policies."""
+    wallet = suite.identity("wallet")
+    assert wallet is not None
+    with echo.running() as server:
+        assert policies(server.pid) == policies(wallet.pid) == {os.SCHED_BATCH}
+
+
+def policies(pid: int) -> set[int]:
+    """Return the scheduling policies of a process's threads."""
+    return {os.sched_getscheduler(int(task.name)) for task in Path(f"/proc/{pid}/task").iterdir()}
 
 
 @needs_ghz

@@ -90,7 +90,7 @@ def test_the_command_tells_and_writes(
     assert [run.scenario for run in found.runs] == ["batch-1000"]
     assert "times as fast" in capsys.readouterr().out
     monkeypatch.setattr(ingest, "LEAST", {"batch-1000": 1e9})
-    assert main(["ingest", "--seconds=0.5"]) == 1
+    assert main(["ingest", "--seconds=0.5", f"--out={out}"]) == 1
     assert "BROKEN: batch-1000" in capsys.readouterr().out
 
 

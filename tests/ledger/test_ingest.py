@@ -2,19 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import grpc.aio
 import pytest
 
 from guilder.events.v1 import record_pb2 as events
 from guilder.ledger.v1 import ledger_service_pb2 as api
-from ledger.domain.account import Account
 from ledger.ingest.inbox import WINDOW
-from ledger.ingest.shard_writer import ShardWriter
 from ledger.store import partitions
 from ledger.store.commit import Commit
-from ledger.store.positions import Positions
 from ledger.store.shard_store import ShardStore
 from tests.ledger.running import FakeWallets, Running, reason_of, serving
 from tests.ledger.shards import Shard, send_across
@@ -326,33 +323,6 @@ async def test_many_records_share_a_commit(fresh_ledger: str) -> None:
         answers = await running.ingest(0, shard.records)
         assert len(answers) < 10
         assert await verified(running, shard)
-
-
-class Unwalked(dict[bytes, Account]):
-    """Accounts that can be asked for one by one, and not gone through."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Fail: there may be hundreds of thousands."""
-        raise AssertionError("a commit went through all accounts in memory")
-
-    keys = values = items = __iter__  # type: ignore[assignment]
-
-
-async def test_a_commit_looks_at_the_wallets_of_its_records_alone(
-    running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However many the process keeps: to go through these had cost more than the commit."""
-    begin = ShardWriter.__init__
-
-    def unwalked(writer: ShardWriter, shard: int, store: ShardStore, positions: Positions) -> None:
-        begin(writer, shard, store, positions)
-        monkeypatch.setattr(writer, "_accounts", Unwalked())
-
-    monkeypatch.setattr(ShardWriter, "__init__", unwalked)
-    shard = busy_shard()
-    await running.ingest(0, shard.records[:10])
-    await running.ingest(0, shard.records[10:])
-    assert await verified(running, shard)
 
 
 async def test_what_a_record_says_of_legs_is_kept(running: Running) -> None:
