@@ -78,6 +78,12 @@ def of_echo(run: Run, floors: Iterable[Run]) -> float | None:
     return run.calls / run.seconds / echo.rate
 
 
+def of_echo_by_round(runs: Iterable[Run], floors: Sequence[Run]) -> list[float]:
+    """Return the same of each run, of the echo of its own round, where there was one."""
+    shares = (of_echo(run, [one for one in floors if one.round == run.round]) for run in runs)
+    return [share for share in shares if share is not None]
+
+
 def of_raw_sql(run: Run, floors: Iterable[Run]) -> tuple[float, int] | None:
     """Return the movements of a run, of those of raw SQL in batches nearest in size; and that size.
 
@@ -111,11 +117,11 @@ def _heading(results: Results) -> str:
 def _rates(results: Results) -> str:
     """Show each scenario at the concurrency that ran in every round."""
     heads = ["scenario", "c", "best/s", "median/s", "p50", "p95", "p99", "p99.9 ms"]
-    heads += ["of echo", "of raw SQL", "commands a commit", "bytes", "lag s", "errors"]
+    heads += ["of echo (by round)", "of raw SQL", "commands a commit", "bytes", "lag s", "errors"]
     rows = []
     for run in _main_runs(results.runs):
         same = [r for r in results.runs if _place(r) == _place(run)]
-        echo, raw = of_echo(run, results.floors), of_raw_sql(run, results.floors)
+        raw = of_raw_sql(run, results.floors)
         rows.append(
             [
                 run.scenario,
@@ -123,7 +129,7 @@ def _rates(results: Results) -> str:
                 _number(run.rate),
                 _number(statistics.median(r.rate for r in same)),
                 *[f"{ms:.1f}" for ms in (run.p50_ms, run.p95_ms, run.p99_ms, run.p999_ms)],
-                NOTHING if echo is None else f"{echo:.0%}",
+                _of_echo(run, same, results.floors),
                 NOTHING if raw is None else f"{raw[0]:.0%} (n={raw[1]:,})",
                 _maybe(run.batch_size),
                 _maybe(_known(r.stored_bytes for r in same)),
@@ -132,6 +138,15 @@ def _rates(results: Results) -> str:
             ]
         )
     return table(heads, rows)
+
+
+def _of_echo(best: Run, same: Sequence[Run], floors: Sequence[Run]) -> str:
+    """Show the best run against the best echo, and how far the rounds lie apart."""
+    share, rounds = of_echo(best, floors), of_echo_by_round(same, floors)
+    if share is None:
+        return NOTHING
+    apart = f" ({min(rounds):.0%} to {max(rounds):.0%})" if len(rounds) > 1 else ""
+    return f"{share:.0%}{apart}"
 
 
 def _concurrencies(results: Results) -> str:

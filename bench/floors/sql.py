@@ -54,7 +54,9 @@ def measure(
     }
     with _databases(stack, count) as urls:
         try:
-            load, spent = uvloop.run(_measure(urls, pids, size, seconds))
+            load, spent = uvloop.run(
+                _measure(urls, pids, size, seconds, durable=stack.settings.binlog)
+            )
         except (MySQLError, OSError) as error:
             raise StackError(f"raw SQL: {error!r}") from error
     used = {"shards": sum(spent.values())}
@@ -62,10 +64,10 @@ def measure(
 
 
 async def _measure(
-    urls: Sequence[str], pids: Mapping[str, int], size: int, seconds: float
+    urls: Sequence[str], pids: Mapping[str, int], size: int, seconds: float, *, durable: bool
 ) -> tuple[Load, dict[str, float]]:
     writers = [_writer(shard, len(urls)) for shard in range(len(urls))]
-    connections = [await open_session(url, autocommit=False) for url in urls]
+    connections = [await open_session(url, autocommit=False, durable=durable) for url in urls]
     try:
         for writer, connection in zip(writers, connections, strict=True):
             await run_packet(connection, writer.begin())

@@ -19,7 +19,7 @@ from guilder.wallet.v1 import wallet_service_pb2 as pb
 from walletkit.chain import genesis_hash, next_hash
 from walletkit.ids import new_id
 from walletkit.sql.session import open_session, run_packet
-from walletkit.stack import Stack
+from walletkit.stack import Stack, StackSettings
 
 needs_ghz = pytest.mark.skipif(not GHZ.exists(), reason="ghz is installed by `make tools`")
 PAYERS = 10
@@ -106,6 +106,15 @@ def test_raw_sql_is_measured(suite: Stack, shards: int) -> None:
     assert run.cpu_us["load"] > 0
     for number in range(2):
         assert "floor_" not in suite.execute(f"shard-{number}", "SHOW DATABASES")
+
+
+def test_raw_sql_is_measured_without_binlogs(tmp_path: Path) -> None:
+    """`make bench BINLOG=off` measures servers that nothing else would write to."""
+    settings = StackSettings.for_tests(tmp_path).model_copy(update={"binlog": False})
+    with Stack(settings, tied=True) as weak:
+        weak.start(*weak.databases)
+        weak.migrate()
+        assert sql.measure(weak, 30, 0.2, 1).movements > 0
 
 
 async def batches_of(url: str, sizes: Sequence[int]) -> tuple[int, ...]:

@@ -24,9 +24,8 @@ def test_the_best_round_stands_beside_the_median() -> None:
         for n, rate in enumerate(rates, 1)
     ]
     table = report.tables(results_of(runs, FLOORS))
-    assert (
-        "| within | 128 | 2,000 | 1,000 | 1.0 | 2.0 | 3.0 | 4.0 | 40% | 20% (n=30) | 30 |" in table
-    )
+    figures = "2,000 | 1,000 | 1.0 | 2.0 | 3.0 | 4.0 | 40% (22% to 40%) | 20% (n=30) | 30"
+    assert f"| within | 128 | {figures} |" in table
     assert "The books were proved after each of: within." in table
     assert "abc1234" in table
 
@@ -40,6 +39,13 @@ def test_raw_sql_is_that_of_batches_nearest_in_size(
 ) -> None:
     """A commit of a few is not held against one of a thousand; a read against none."""
     assert report.of_raw_sql(a_run(batch_size=batch), FLOORS) == ratio
+
+
+def test_a_ratio_to_the_echo_tells_how_far_the_rounds_lie_apart() -> None:
+    """The best against the best, and each run against the echo of its own round."""
+    runs = [a_run(), a_run(rate=600.0, calls=1_200, round=2)]
+    assert report.of_echo_by_round(runs, FLOORS) == pytest.approx([0.25, 0.12])
+    assert "| 20% (12% to 25%) |" in report.tables(results_of(runs, FLOORS))
 
 
 def test_the_echo_is_that_of_the_same_concurrency() -> None:
