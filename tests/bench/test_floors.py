@@ -112,8 +112,7 @@ def test_raw_sql_is_measured_without_binlogs(tmp_path: Path) -> None:
     """`make bench BINLOG=off` measures servers that nothing else would write to."""
     settings = StackSettings.for_tests(tmp_path).model_copy(update={"binlog": False})
     with Stack(settings, tied=True) as weak:
-        weak.start(*weak.databases)
-        weak.migrate()
+        weak.up()
         assert sql.measure(weak, 30, 0.2, 1).movements > 0
 
 
