@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
-from guilder.client import InsufficientFundsError, OutcomeUnknownError
+from guilder.client import Addresses, InsufficientFundsError, OutcomeUnknownError
 from guilder.client.streams import STREAM_WINDOW
 from guilder.client.sync import Guilder
 from guilder.client.threads import EventLoopThread, pulled
@@ -192,7 +192,8 @@ def test_closing_is_final_and_may_be_repeated() -> None:
 
 def test_a_client_does_not_survive_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
     """In a child there is no thread that would answer: a clear error instead of a hang."""
-    with Guilder() as guilder:
+    nowhere = "127.0.0.1:1"
+    with Guilder(Addresses(nowhere, nowhere, nowhere)) as guilder:
         with monkeypatch.context() as child:
             child.setattr(os, "getpid", lambda: -1)
             with pytest.raises(RuntimeError, match="fork"):
