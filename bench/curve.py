@@ -59,7 +59,7 @@ def curves(
 
     What fails ends its scenario alone.
     """
-    results = suite.results(stack, [], {})
+    results = suite.results(stack)
     accounts = accounts or wallets.fund(stack)
     if any(scenario.name == "statement" for scenario in scenarios):
         wallets.fill(stack, accounts)

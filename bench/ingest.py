@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 from bench import packed, report, suite, unary, wallets
 from bench.load import Load
-from bench.model import Run, to_json
+from bench.model import Run
 from bench.run import FAILURES
 from bench.scenarios import SCENARIOS, Scenario
 from walletkit.stack import Stack
@@ -43,7 +43,7 @@ def main(options: argparse.Namespace) -> int:
     stack = suite.described()
     if not suite.is_up(stack):
         return 1
-    results = suite.results(stack, [], {})
+    results = suite.results(stack)
     accounts, runs = wallets.fund(stack), results.runs
     try:
         for name in LEAST:
@@ -54,7 +54,7 @@ def main(options: argparse.Namespace) -> int:
         return 1
     results.verified["ingest"] = suite.verified(stack)
     out = options.out or suite.file_of(results, "ingest")
-    out.write_text(to_json(results), encoding="utf-8")
+    suite.keep(results, out)
     report.tell(f"written to {out}")
     found = [*broken(runs), *[one for run in runs for one in report.failed_calls(run)]]
     if not results.verified["ingest"]:

@@ -18,7 +18,7 @@ from bench.child import Child
 from bench.ghz import Ghz, finish
 from bench.http_load import NONE_LEFT
 from bench.load import Load
-from bench.model import Results, Run, from_json, to_json
+from bench.model import Results, Run, from_json
 from bench.run import FAILURES
 from bench.scenarios import SCENARIOS, Scenario
 from walletkit.stack import Stack
@@ -68,8 +68,7 @@ def main(options: argparse.Namespace) -> int:
     )
     results, failures = run(stack, scope, wallets.fund(stack))
     out = options.out or stack.settings.run_dir / "bench" / f"rest-{results.date[:10]}.json"
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(to_json(results), encoding="utf-8")
+    suite.keep(results, out)
     sys.stdout.write(f"\n{tables(results)}\n\nwritten to {out}\n")
     for failure in failures:
         sys.stdout.write(f"FAILED: {failure}\n")
@@ -109,7 +108,7 @@ def steps(scope: Scope) -> Iterator[Step]:
 
 def run(stack: Stack, scope: Scope, accounts: Sequence[str]) -> tuple[Results, list[str]]:
     """Make all runs between these accounts, and prove the books; tell what failed too."""
-    results = suite.results(stack, [], {})
+    results = suite.results(stack)
     results.settings["envoy.concurrency"] = str(stack.settings.envoy_concurrency)
     failures: list[str] = []
     token = stack.issuer.sign(CLIENT, ["service"], ttl_s=TOKEN_TTL_S)

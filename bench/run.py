@@ -16,7 +16,7 @@ from bench import machine, packed, report, suite, unary, usage, wallets
 from bench.child import ClientError
 from bench.floors import echo, sql
 from bench.ghz import GhzError
-from bench.model import Results, Run, to_json
+from bench.model import Results, Run
 from bench.plan import Scope, Step, steps
 from bench.scenarios import SCENARIOS, named
 from guilder.client import GuilderError
@@ -67,8 +67,7 @@ def main(options: argparse.Namespace) -> int:
     seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
     results, failures = run(stack, scope, seconds)
     out = options.out or _out(stack, results, quick=options.quick)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(to_json(results), encoding="utf-8")
+    suite.keep(results, out)
     sys.stdout.write(f"\n{report.tables(results)}\nwritten to {out}\n")
     for failure in failures:
         sys.stdout.write(f"FAILED: {failure}\n")
@@ -79,7 +78,7 @@ def run(
     stack: Stack, scope: Scope, seconds: float, accounts: Sequence[str] = ()
 ) -> tuple[Results, list[str]]:
     """Make all runs between these accounts (the benchmarks' own); tell what failed too."""
-    results = suite.results(stack, [], {})
+    results = suite.results(stack)
     outside = _Outside(stack)
     accounts = accounts or wallets.fund(stack)
     if any(scenario.name == "statement" for scenario in scope.scenarios):

@@ -142,7 +142,7 @@ def scale(stack: Stack, order: Order, goal: Goal, accounts: Sequence[str] = ()) 
 
 def measure(stack: Stack, order: Order, accounts: Sequence[str], there: int) -> Moment:
     """Measure each scenario in each round, rounds interleaved, between these accounts."""
-    results = suite.results(stack, [], {})
+    results = suite.results(stack)
     costs: list[Cost] = []
     with TemporaryDirectory(dir=stack.settings.run_dir, prefix="scale-") as folder:
         for round_ in range(1, order.rounds + 1):
@@ -272,5 +272,4 @@ async def _page_reads(stack: Stack) -> tuple[int, int]:
 
 
 def _out(found: Growth) -> Path:
-    results = found.full.results
-    return suite.ROOT / "bench/results" / f"{results.date[:10]}-{results.commit}-scale.json"
+    return suite.file_of(found.full.results, "scale")

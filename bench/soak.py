@@ -24,7 +24,7 @@ import asyncmy
 from asyncmy.errors import MySQLError
 
 from bench import suite, unary, wallets
-from bench.model import Run, to_json
+from bench.model import Run
 from bench.scenarios import SCENARIOS
 from walletkit.sql.session import open_session, run_packet
 from walletkit.stack import Stack
@@ -110,14 +110,14 @@ def main(options: argparse.Namespace) -> int:
     if options.minutes * 60 * options.rate > MAX_CALLS:
         sys.stderr.write(f"a soak has at most {MAX_CALLS} calls: fewer minutes, or a lower rate\n")
         return 2
-    results = suite.results(stack, [], {})
+    results = suite.results(stack)
     found = soak(stack, options.minutes * 60, options.rate)
     results.runs.append(found.run)
     bounds = Bounds(options.max_p99_ms, options.max_cpu, options.max_lag_s)
     results.verified[SCENARIO.name] = verified = suite.verified(stack)
     broken = found.broken(bounds) + ([] if verified else ["the books don't hold"])
     out = options.out or suite.file_of(results, "soak")
-    out.write_text(to_json(results), encoding="utf-8")
+    suite.keep(results, out)
     sys.stdout.write(f"{told(found)}\nwritten to {out}\n")
     for one in broken:
         sys.stdout.write(f"BROKEN: {one}\n")

@@ -11,7 +11,7 @@ import redis
 
 from bench import machine
 from bench.ghz import GHZ
-from bench.model import Results, Run
+from bench.model import Results, to_json
 from ledger.settings import Settings as LedgerSettings
 from wallet.settings import Settings as WalletSettings
 from walletkit.stack import Stack, StackSettings
@@ -45,16 +45,16 @@ def is_up(stack: Stack, names: Sequence[str] = ()) -> bool:
     return not missing
 
 
-def results(stack: Stack, runs: list[Run], verified: dict[str, bool]) -> Results:
-    """Return results of now, with what they were made with; all may be added to."""
+def results(stack: Stack) -> Results:
+    """Return results of now, empty, with what they will be made with; all may be added to."""
     return Results(
         commit=commit(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         machine=machine.describe(),
         settings=settings(stack),
-        runs=runs,
+        runs=[],
         floors=[],
-        verified=verified,
+        verified={},
     )
 
 
@@ -63,6 +63,12 @@ def file_of(results: Results, kind: str = "") -> Path:
     weak = "" if results.settings["mariadb.log_bin"] == "1" else "binlog-off"
     name = "-".join(part for part in (results.date[:10], results.commit, kind, weak) if part)
     return ROOT / "bench/results" / f"{name}.json"
+
+
+def keep(results: Results, out: Path) -> None:
+    """Write results as JSON; the folder is made where it is missing."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(to_json(results), encoding="utf-8")
 
 
 def settings(stack: Stack) -> dict[str, str]:
